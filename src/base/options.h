@@ -10,6 +10,14 @@
 
 namespace eddy {
 
+/// What may be said of one option beyond its type and default.
+struct OptionRule {
+  double min = -1e300, max = 1e300;  ///< for numbers, both ends allowed
+  std::vector<std::string> choices;  ///< for strings: the values allowed (empty: any)
+  bool required = false;             ///< must be given
+  bool command_line_only = false;    ///< not in INI files, not written to config.ini (e.g. check)
+};
+
 class Options {
  public:
   /// `usage` is the line after the program's name; `summary` one sentence on what it does.
@@ -18,21 +26,16 @@ class Options {
   Options(const Options&) = delete;
   Options& operator=(const Options&) = delete;
 
-  /// What may be said of one option beyond its type and default.
-  struct Rule {
-    double min = -1e300, max = 1e300;      ///< for numbers, both ends allowed
-    std::vector<std::string> choices;      ///< for strings: the values allowed (empty: any)
-    bool required = false;                 ///< must be given
-    bool command_line_only = false;        ///< not in INI files, not written to config.ini (e.g. check)
-  };
+  using Rule = OptionRule;
   // Binds a key ("optim.lr", "json") to a variable whose present value is the default. `help` states the unit.
-  void add(const std::string& key, bool* target, const std::string& help, Rule rule = {});          ///< --key, --key=true|false
+  void add(const std::string& key, bool* target, const std::string& help, Rule rule = {});  ///< --key, --key=true|false
   void add(const std::string& key, int* target, const std::string& help, Rule rule = {});
   void add(const std::string& key, std::int64_t* target, const std::string& help, Rule rule = {});
   void add(const std::string& key, std::uint64_t* target, const std::string& help, Rule rule = {});
   void add(const std::string& key, double* target, const std::string& help, Rule rule = {});
   void add(const std::string& key, std::string* target, const std::string& help, Rule rule = {});
-  void add(const std::string& key, std::vector<std::string>* target, const std::string& help, Rule rule = {});  ///< one or more values
+  void add(const std::string& key, std::vector<std::string>* target, const std::string& help,
+           Rule rule = {});  ///< one or more values
   /// Arguments without a key go to this one (declared with add before).
   void positional(const std::string& key);
 
