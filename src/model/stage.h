@@ -1,0 +1,90 @@
+#pragma once
+// One pipeline stage of the model: embedding, decoder layers, head, MTP, as far as the stage plan gives them to this rank.
+// Forward and backward are written by hand (docs/numerics.md).
+#include <functional>
+#include <memory>
+
+#include "hf/config.h"
+#include "model/micro_batch.h"
+#include "model/parameters.h"
+#include "parallel/groups.h"
+#include "parallel/parameter_store.h"
+
+namespace eddy::model {
+
+enum class Recompute { none, selective, full };
+Recompute parse_recompute(const std::string& name);  ///< throws Error (status 2)
+
+struct StageOptions {
+  Recompute recompute = Recompute::none;
+  bool mtp = false;              ///< train (and evaluate) the multi-token-prediction layer
+  double balance_loss = 0;       ///< α of the sequence-level balance loss (arXiv 2412.19437, eq. 17); 0: off
+  std::int64_t head_chunk = 1024;///< tokens whose logits are in memory at once
+};
+
+/// Factors on each token's loss in the gradient: 1 / Σ masked tokens of the global batch; MTP's with its own count and weight.
+/// `balance` = 1 / number of rows of the global batch.
+struct LossScale {
+  double main = 0, mtp = 0, balance = 0;
+};
+/// Sums over this rank's micro-batches; the caller divides by the global counts. Only the last stage adds to them, and every TP
+/// rank of a replica holds the same values.
+struct LossSums {
+  double main = 0, mtp = 0, balance = 0;
+  std::int64_t main_count = 0, mtp_count = 0;
+  LossSums& operator+=(const LossSums& o);
+};
+
+enum class Pass { train, evaluate };
+
+/// Work left for later: a weight gradient with the tensors it needs. Runs at once unless deferred.
+class WeightGradients;
+
+/// What one micro-batch's forward pass leaves for its backward pass in one stage. Opaque outside src/model.
+class Saved {
+ public:
+  virtual ~Saved() = default;
+  virtual std::size_t bytes() const = 0;  ///< of the tensors held now
+};
+
+class Stage {
+ public:
+  /// `store` holds stage_parameters(...) of this rank; both must outlive the stage.
+  Stage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan, const parallel::ParameterStore& store,
+        const StageOptions& options);
+  ~Stage();
+
+  struct Output {
+    tensor::Tensor hidden;         ///< [T / TP, hidden], for the next stage; empty on the last
+    std::unique_ptr<Saved> saved;  ///< null in Pass::evaluate
+    LossSums loss;                 ///< zero but on the last stage
+  };
+  /// input [T / TP, hidden] from the stage before; empty on the first.
+  Output forward(const MicroBatch& batch, tensor::Tensor input, Pass pass, const LossScale& scale);
+  /// d_output [T / TP, hidden], the gradient of `hidden` (empty on the last stage) → the gradient of `input` (empty on the first).
+  /// Gradients of weights are added to the store's, at once or, when `deferred` is given, by deferred->run().
+  tensor::Tensor backward(const MicroBatch& batch, std::unique_ptr<Saved> saved, tensor::Tensor d_output, WeightGradients* deferred = nullptr);
+
+  bool first() const;
+  bool last() const;
+  std::int64_t hidden_size() const;
+
+  /// Tokens each expert got since the last call of update_router_bias, of this rank's own tokens: [MoE layers of the stage][experts].
+  const std::vector<std::vector<std::int64_t>>& router_counts() const;
+  struct Load {
+    double max = 0, min = 0;  ///< busiest and idlest expert of this stage's layers, relative to the mean load
+  };
+  /// Sums the counts over the stage (all DP, CP and TP ranks), moves each bias by ±rate towards balance (arXiv 2408.15664,
+  /// algorithm 1; rate 0 leaves them) and clears the counts. Collective over the stage.
+  Load update_router_bias(double rate);
+  void clear_router_counts();
+
+  /// Shows each block of logits as it is computed (eddy-verify): mtp or main, first token, [n, V / TP]. Empty: off.
+  std::function<void(bool mtp, std::int64_t first_token, tensor::View logits)> on_logits;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace eddy::model
