@@ -8,6 +8,8 @@ endif()
 find_package(Threads REQUIRED)
 find_package(OpenMP 4.5 REQUIRED COMPONENTS CXX)
 find_package(MPI 3.1 REQUIRED COMPONENTS C)
+# mpi.h would else declare the removed C++ bindings, which only libmpi_cxx defines.
+target_compile_definitions(MPI::MPI_C INTERFACE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
 find_package(PkgConfig REQUIRED)
 
@@ -46,6 +48,7 @@ endif()
 
 add_library(eddy_options INTERFACE)  # flags every target of ours is built with
 target_compile_options(eddy_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-unknown-pragmas
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false alarms on std::string in g++ 12 (GCC bug 105651)
   $<$<BOOL:${EDDY_WERROR}>:-Werror> $<$<BOOL:${EDDY_ARCH}>:-march=${EDDY_ARCH}>
   -fno-math-errno -fno-trapping-math)  # no -ffast-math: NaN and infinity are detected on purpose
 if(EDDY_SANITIZE)
