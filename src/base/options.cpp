@@ -184,7 +184,9 @@ std::map<std::string, List> Options::Impl::read_command_line(List arguments) con
   po::options_description description;
   for (const auto& o : options) {
     auto* value = po::value<std::string>();
-    if (std::holds_alternative<bool*>(o.target)) value->implicit_value("true");
+    if (std::holds_alternative<bool*>(
+            o.target))  // by itself a flag is true; Boost would take the next word for its value
+      std::replace(arguments.begin(), arguments.end(), "--" + o.key, "--" + o.key + "=true");
     if (o.list() && o.key != "config") value->multitoken();
     description.add_options()(o.key.c_str(), value);
   }
@@ -215,7 +217,6 @@ std::map<std::string, List> Options::Impl::read_command_line(List arguments) con
     auto& said = values[key];
     if (!find(key)->list()) said.clear();  // as usual in shells, the last one counts
     said.insert(said.end(), p.value.begin(), p.value.end());
-    if (p.value.empty()) said.push_back("true");  // a flag by itself
   }
   return values;
 }

@@ -12,10 +12,10 @@ namespace eddy {
 
 /// What may be said of one option beyond its type and default.
 struct OptionRule {
-  double min = -1e300, max = 1e300;  ///< for numbers, both ends allowed
-  std::vector<std::string> choices;  ///< for strings: the values allowed (empty: any)
-  bool required = false;             ///< must be given
-  bool command_line_only = false;    ///< not in INI files, not written to config.ini (e.g. check)
+  double min = -1e300, max = 1e300;    ///< for numbers, both ends allowed
+  std::vector<std::string> choices{};  ///< for strings: the values allowed (empty: any)
+  bool required = false;               ///< must be given
+  bool command_line_only = false;      ///< not in INI files, not written to config.ini (e.g. check)
 };
 
 class Options {
