@@ -51,13 +51,13 @@ class Communicator {
   virtual std::unique_ptr<Request> isend(const void* data, std::size_t count, Dtype dtype, int peer, int tag) = 0;
   virtual void recv(void* data, std::size_t count, Dtype dtype, int peer, int tag) = 0;
 
-  /// The communicator of `members` (ranks of this one, ascending, containing the caller). Collective over `members`' union:
-  /// every rank of this communicator calls it with its own group.
+  /// The communicator of `members` (ranks of this one, ascending, containing the caller). Collective over `members`'
+  /// union: every rank of this communicator calls it with its own group.
   virtual std::unique_ptr<Communicator> split(const std::vector<int>& members, const std::string& name) = 0;
 
   /// Bytes this rank has sent to others so far, by the usual ring or direct algorithms: all_gather (n-1)·own,
-  /// reduce_scatter the sum of the other ranks' blocks, all_reduce 2·(n-1)/n·bytes, all_to_all what goes to others, send all, broadcast (root)
-  /// (n-1)·bytes. A model that the mesh's predictions are compared with, not a wire count.
+  /// reduce_scatter the sum of the other ranks' blocks, all_reduce 2·(n-1)/n·bytes, all_to_all what goes to others,
+  /// send all, broadcast (root) (n-1)·bytes. A model that the mesh's predictions are compared with, not a wire count.
   std::uint64_t bytes_sent() const { return bytes_sent_; }
 
  protected:

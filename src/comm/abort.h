@@ -1,0 +1,32 @@
+#pragma once
+// The end of a job that cannot go on: one rank speaks, then MPI_Abort.
+#include <mutex>
+#include <string>
+
+#include "comm/mpi_handle.h"
+
+namespace eddy::comm {
+
+class Abort {
+ public:
+  /// `control`: a communicator of all ranks that nothing else sends messages on; empty for one rank alone.
+  Abort(MpiHandle control, int rank, int size) : control_(std::move(control)), rank_(rank), size_(size) {}
+
+  /// Prints `message` and aborts the job with `status`. Many ranks often see one trouble at the same moment: the lower
+  /// the rank the sooner it speaks, and a rank that hears of another's message keeps its own to itself. Any thread.
+  [[noreturn]] void now(int status, const std::string& message);
+  /// Waits for another rank to abort the job; does so itself after a while.
+  [[noreturn]] void await(int status);
+
+  MPI_Comm control() const { return control_.get(); }
+
+ private:
+  bool announced() const;
+  void announce() const;
+  [[noreturn]] void end(int status);
+  MpiHandle control_;
+  int rank_, size_;
+  std::mutex mutex_;  ///< held to the end by the first thread that aborts
+};
+
+}  // namespace eddy::comm
