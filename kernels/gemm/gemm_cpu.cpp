@@ -1,0 +1,32 @@
+#include <algorithm>
+#include <limits>
+
+#include "base/error.h"
+#include "kernels/common/blas.h"
+#include "kernels/common/checks.h"
+#include "kernels/gemm/gemm.h"
+
+namespace eddy::kernels {
+
+void gemm(const Stream&, View a, bool transpose_a, View b, bool transpose_b, View c, float alpha, float beta) {
+  const Rows x = rows_of(a, {"gemm", "a"}), y = rows_of(b, {"gemm", "b"}), z = rows_of(c, {"gemm", "c"});
+  const std::int64_t m = transpose_a ? x.cols : x.rows, k = transpose_a ? x.rows : x.cols;
+  const std::int64_t k_b = transpose_b ? y.cols : y.rows, n = transpose_b ? y.rows : y.cols;
+  if (z.rows != m || z.cols != n || k_b != k)
+    fail_run("gemm: a {}{} times b {}{} does not give c {}", a.shape.text(), transpose_a ? "^T" : "", b.shape.text(),
+             transpose_b ? "^T" : "", c.shape.text());
+  // A view of one row may carry any stride; BLAS wants at least the row's length.
+  const std::int64_t x_stride = std::max(x.stride, x.cols), y_stride = std::max(y.stride, y.cols),
+                     z_stride = std::max(z.stride, z.cols);
+  if (m == 0 || n == 0) return;
+  if (std::max({m, n, k, x_stride, y_stride, z_stride}) > std::numeric_limits<blasint>::max())
+    fail_run("gemm: a {}, b {}: extents and strides must stay below 2^31", a.shape.text(), b.shape.text());
+  if (k == 0) {
+    for (std::int64_t r = 0; r < m; ++r)
+      for (std::int64_t i = 0; i < n; ++i) z[r][i] = beta == 0 ? 0 : beta * z[r][i];
+    return;
+  }
+  sgemm(m, n, k, alpha, {x.data, x_stride, transpose_a}, {y.data, y_stride, transpose_b}, beta, z.data, z_stride);
+}
+
+}  // namespace eddy::kernels
