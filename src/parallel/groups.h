@@ -1,5 +1,7 @@
 #pragma once
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "parallel/mesh.h"
@@ -16,5 +18,8 @@ struct Groups {
 };
 /// Collective over `world`, whose size must be layout.world.
 Groups make_groups(comm::Communicator& world, const Layout& layout);
+
+/// A group's name in messages: "tp{0,1}", "stage{0..127}", "dp{0,8,..,120}".
+std::string group_label(Group group, const std::vector<int>& members);
 
 }  // namespace eddy::parallel
