@@ -1,0 +1,78 @@
+#pragma once
+// AdamW with ZeRO-1: every rank of a replica group reduces, clips and updates its own rows, then all gather the result.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "parallel/groups.h"
+#include "parallel/parameter_store.h"
+#include "parallel/zero.h"
+#include "tensor/slice.h"
+
+namespace eddy::optim {
+
+struct AdamwOptions {
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
+  double weight_decay = 0.1;  ///< decoupled; on matrices only (ParameterInfo::decay)
+  double clip_norm = 1;       ///< largest norm of the global gradient; 0: no clipping
+};
+
+/// Bytes of this optimizer's moments on member `member` of each replica group, from the plan alone.
+std::size_t moment_bytes(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan, int member);
+
+/// In the CPU build the parameters themselves are the float32 masters; the moments exist for a rank's own rows only.
+/// The last stage's copy of a tied tensor has no state: its gradient joins the first stage's, whose value it then gets.
+class ShardedAdamw {
+ public:
+  /// Store and groups must outlive this. Moments are zero. Collective over groups.tied.
+  ShardedAdamw(const parallel::ParameterStore& store, const parallel::Groups& groups, const AdamwOptions& options);
+
+  struct Result {
+    double grad_norm = 0;  ///< of the whole model's gradient, each element once, before clipping
+    bool skipped =
+        false;  ///< the norm was not finite (on any rank: all agree), or `usable` was false: nothing has changed
+  };
+  /// Collective over the world: sums the store's gradients over the replicas, clips, updates at rate `lr`, gathers.
+  /// Gradients hold partial sums afterwards: zero them before the next step. `usable` (the same on all ranks) false:
+  /// only measures the norm.
+  Result step(double lr, bool usable = true);
+
+  std::int64_t updates() const { return updates_; }  ///< steps not skipped: AdamW's t
+  void set_updates(std::int64_t n) { updates_ = n; }
+
+  // State, as blocks of global tensors: "model/<name>", "optim.m/<name>", "optim.v/<name>".
+  /// What this rank saves: over all ranks each element once (its own rows; what is not trained, from the first
+  /// replica).
+  std::vector<tensor::Slice> owned() const;
+  /// What this rank reads to go on: all its parameters, the moments of its own rows.
+  std::vector<tensor::Slice> needed() const;
+  std::size_t state_bytes() const;
+
+ private:
+  struct Piece {  // rows of one parameter that this rank updates
+    parallel::ParameterInfo info;
+    std::int64_t begin, end;                  // rows
+    std::int64_t value_offset, state_offset;  // elements in the flat values, in the moments
+    std::int64_t numel;
+  };
+  struct Kind {
+    parallel::Group group;
+    parallel::ZeroPlan plan;
+    std::size_t offset;  // of this rank's part of the flat buffers
+    std::vector<Piece> pieces;
+    tensor::Tensor m, v;
+  };
+  void find_tied();
+  double reduce();
+  void update(double lr, double scale);
+  void add_moments(std::vector<tensor::Slice>& out) const;
+
+  const parallel::ParameterStore& store_;
+  const parallel::Groups& groups_;
+  AdamwOptions options_;
+  std::vector<Kind> kinds_;
+  std::vector<const parallel::Parameter*> tied_;  // first and last stage: the same tensors in the same order
+  std::int64_t updates_ = 0;
+};
+
+}  // namespace eddy::optim
