@@ -30,15 +30,14 @@ struct LossScale {
 /// Sums over this rank's micro-batches; the caller divides by the global counts. Only the last stage adds to them, and every TP
 /// rank of a replica holds the same values.
 struct LossSums {
-  double main = 0, mtp = 0, balance = 0;
+  double main = 0, mtp = 0;
   std::int64_t main_count = 0, mtp_count = 0;
   LossSums& operator+=(const LossSums& o);
 };
 
 enum class Pass { train, evaluate };
 
-/// Work left for later: a weight gradient with the tensors it needs. Runs at once unless deferred.
-class WeightGradients;
+class WeightGradients;  // model/weight_gradients.h
 
 /// What one micro-batch's forward pass leaves for its backward pass in one stage. Opaque outside src/model.
 class Saved {

@@ -1,0 +1,39 @@
+#pragma once
+// What every layer of a stage needs besides its weights and activations.
+#include "device/stream.h"
+#include "hf/config.h"
+#include "kernels/rope/rope.h"
+#include "kernels/router/router.h"
+#include "model/stage.h"
+#include "parallel/groups.h"
+#include "tensor/tensor.h"
+
+namespace eddy::model {
+
+struct Context {
+  const hf::ModelConfig& config;
+  const parallel::Groups& groups;
+  StageOptions options;
+  device::Stream stream;
+  kernels::RopeTable rope;
+  float attention_scale = 1;
+  kernels::RouterConfig router;
+  float eps = 1e-6f;
+
+  Context(const hf::ModelConfig& c, const parallel::Groups& g, const StageOptions& o);
+
+  int tp() const { return groups.layout.tp; }
+  int tp_rank() const { return groups.at.tp; }
+  /// Attention heads of this rank.
+  int heads() const { return config.num_heads / tp(); }
+};
+
+// Sequence parallelism: between blocks each TP rank holds T / TP consecutive tokens.
+/// [t, W] of each TP rank → [T, W].
+tensor::Tensor gather_tokens(const Context& ctx, tensor::View local);
+/// [T, W] partial sums → this rank's [t, W].
+tensor::Tensor scatter_tokens(const Context& ctx, tensor::Tensor full);
+/// This rank's part of a per-token vector [T].
+tensor::View local_tokens(const Context& ctx, tensor::View full);
+
+}  // namespace eddy::model

@@ -1,0 +1,186 @@
+#include "model/stage.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/rms_norm/rms_norm.h"
+#include "model/mtp.h"
+
+namespace eddy::model {
+using tensor::Tensor;
+using tensor::View;
+
+Recompute parse_recompute(const std::string& name) {
+  if (name == "none") return Recompute::none;
+  if (name == "selective") return Recompute::selective;
+  if (name == "full") return Recompute::full;
+  fail_input("train.recompute={}: allowed are none, selective, full", name);
+}
+
+LossSums& LossSums::operator+=(const LossSums& o) {
+  main += o.main;
+  mtp += o.mtp;
+  main_count += o.main_count;
+  mtp_count += o.mtp_count;
+  return *this;
+}
+
+namespace {
+
+struct StageSaved final : Saved {
+  std::vector<BlockSaved> blocks;
+  Tensor out, out_inv;   // [t, hidden] before the final norm, [t]; last stage
+  Tensor d_normed;       // [t, hidden] gradient of the head's input, taken in the forward pass; last stage
+  MtpSaved mtp;
+  double balance_scale = 0;
+
+  std::size_t bytes() const override {
+    std::size_t n = out.bytes() + out_inv.bytes() + d_normed.bytes() + mtp.bytes();
+    for (const auto& b : blocks) n += b.bytes();
+    return n;
+  }
+};
+
+}  // namespace
+
+struct Stage::Impl {
+  Context ctx;
+  StagePlan::Range range;
+  bool first, last;
+  const Parameter *table = nullptr, *norm = nullptr, *head = nullptr;
+  std::vector<LayerWeights> layers;
+  std::optional<MtpWeights> mtp;
+  std::vector<std::vector<std::int64_t>> counts;  // [MoE layers, the MTP layer's last][E]
+
+  Impl(const hf::ModelConfig& c, const parallel::Groups& groups, const StagePlan& plan, const parallel::ParameterStore& store, const StageOptions& o)
+      : ctx(c, groups, o), range(plan.stages.at(static_cast<std::size_t>(groups.at.pp))), first(groups.at.pp == 0), last(groups.at.pp == groups.layout.pp - 1) {
+    for (int l = range.first; l < range.last; ++l) layers.push_back(layer_weights(c, store, l));
+    table = store.find("model.embed_tokens.weight");
+    if (last) {
+      norm = &store.at("model.norm.weight");
+      head = &store.at("lm_head.weight");
+      if (o.mtp) mtp = mtp_weights(c, store);
+    }
+    clear_counts();
+  }
+  void clear_counts() {
+    std::size_t n = mtp && mtp->layer.moe ? 1 : 0;
+    for (const auto& l : layers) n += l.moe ? 1 : 0;
+    counts.assign(n, std::vector<std::int64_t>(static_cast<std::size_t>(ctx.config.n_routed_experts), 0));
+  }
+  std::vector<const MoeWeights*> moe_layers() const {
+    std::vector<const MoeWeights*> out;
+    for (const auto& l : layers)
+      if (l.moe) out.push_back(&*l.moe);
+    if (mtp && mtp->layer.moe) out.push_back(&*mtp->layer.moe);
+    return out;
+  }
+  LossSums loss(const MicroBatch& batch, View hidden, bool train, const LossScale& scale, StageSaved& saved,
+                const std::function<void(bool, std::int64_t, View)>& show);
+};
+
+/// Final norm, head and MTP. The gradients of their inputs are taken here and kept in `saved`.
+LossSums Stage::Impl::loss(const MicroBatch& batch, View hidden, bool train, const LossScale& scale, StageSaved& saved,
+                           const std::function<void(bool, std::int64_t, View)>& show) {
+  const auto sink = [&](bool is_mtp) -> LogitsSink {
+    if (!show) return {};
+    return [&show, is_mtp](std::int64_t begin, View logits) { show(is_mtp, begin, logits); };
+  };
+  Tensor normed(hidden.shape);
+  saved.out_inv = Tensor({hidden.rows()});
+  kernels::rms_norm(ctx.stream, hidden, norm->value, ctx.eps, normed, saved.out_inv);
+  HeadResult r = head_loss(ctx, *head, normed, batch.labels, train, scale.main, sink(false));
+  LossSums sums;
+  sums.main = r.loss_sum;
+  sums.main_count = batch.label_count;
+  saved.d_normed = std::move(r.d_x);
+  if (mtp) {
+    std::vector<std::int64_t>* mtp_counts = train && mtp->layer.moe ? &counts.back() : nullptr;
+    sums.mtp = mtp_forward(ctx, *mtp, *table, *head, batch, normed, train, scale.mtp, sink(true), saved.mtp, mtp_counts);
+    sums.mtp_count = batch.mtp_label_count;
+  }
+  return sums;
+}
+
+Stage::Stage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan, const parallel::ParameterStore& store,
+             const StageOptions& options)
+    : impl_(std::make_unique<Impl>(config, groups, plan, store, options)) {}
+Stage::~Stage() = default;
+bool Stage::first() const { return impl_->first; }
+bool Stage::last() const { return impl_->last; }
+std::int64_t Stage::hidden_size() const { return impl_->ctx.config.hidden_size; }
+
+Stage::Output Stage::forward(const MicroBatch& batch, Tensor input, Pass pass, const LossScale& scale) {
+  Impl& m = *impl_;
+  const bool train = pass == Pass::train;
+  auto saved = std::make_unique<StageSaved>();
+  saved->balance_scale = scale.balance;
+  Tensor x = m.first ? embed(m.ctx, *m.table, batch.ids) : std::move(input);
+  std::size_t moe = 0;
+  for (const LayerWeights& layer : m.layers) {
+    BlockSaved block;
+    std::vector<std::int64_t>* counts = layer.moe ? &m.counts[moe++] : nullptr;
+    x = block_forward(m.ctx, layer, batch, batch.valid, std::move(x), block, train ? counts : nullptr);
+    if (!train) continue;
+    drop_recomputable(m.ctx, layer, block);
+    saved->blocks.push_back(std::move(block));
+  }
+  Output out;
+  if (m.last) {
+    out.loss = m.loss(batch, x, train, scale, *saved, on_logits);
+    saved->out = std::move(x);
+  } else {
+    out.hidden = std::move(x);
+  }
+  if (train) out.saved = std::move(saved);
+  return out;
+}
+
+Tensor Stage::backward(const MicroBatch& batch, std::unique_ptr<Saved> opaque, Tensor d, WeightGradients* deferred) {
+  Impl& m = *impl_;
+  auto& s = dynamic_cast<StageSaved&>(*opaque);
+  if (m.last) {
+    d = std::move(s.d_normed);
+    if (m.mtp) kernels::add(m.ctx.stream, mtp_backward(m.ctx, *m.mtp, *m.table, batch, std::move(s.mtp), s.balance_scale, deferred), d);
+    kernels::rms_norm_backward(m.ctx.stream, d, s.out, m.norm->value, s.out_inv, {}, d, m.norm->grad);
+    s.out.reset();
+  }
+  for (std::size_t i = m.layers.size(); i-- > 0;) {
+    d = block_backward(m.ctx, m.layers[i], batch, batch.valid, std::move(s.blocks[i]), std::move(d), s.balance_scale, deferred);
+    s.blocks.pop_back();
+  }
+  if (!m.first) return d;
+  embed_backward(m.ctx, *m.table, batch.ids, d);
+  return {};
+}
+
+const std::vector<std::vector<std::int64_t>>& Stage::router_counts() const { return impl_->counts; }
+void Stage::clear_router_counts() { impl_->clear_counts(); }
+
+Stage::Load Stage::update_router_bias(double rate) {
+  Impl& m = *impl_;
+  Load load{0, m.counts.empty() ? 0 : 1e300};
+  const auto layers = m.moe_layers();
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    auto& counts = m.counts[l];
+    m.ctx.groups.stage->all_reduce(counts.data(), counts.size(), Dtype::i64, comm::Reduce::sum);
+    std::int64_t total = 0;
+    for (const auto n : counts) total += n;
+    if (total == 0) continue;
+    const auto experts = static_cast<std::int64_t>(counts.size());
+    for (std::size_t e = 0; e < counts.size(); ++e) {
+      const double relative = static_cast<double>(counts[e]) * static_cast<double>(experts) / static_cast<double>(total);
+      load.max = std::max(load.max, relative);
+      load.min = std::min(load.min, relative);
+      // sign(mean - count) in integers: exact, so that every layout moves the same way
+      const std::int64_t lack = total - counts[e] * experts;
+      if (layers[l]->bias && rate != 0) layers[l]->bias->value.f32()[e] += static_cast<float>(lack > 0 ? rate : lack < 0 ? -rate : 0);
+    }
+  }
+  if (load.min == 1e300) load.min = 0;
+  m.clear_counts();
+  return load;
+}
+
+}  // namespace eddy::model
