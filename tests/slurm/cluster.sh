@@ -1,3 +1,4 @@
+#!/bin/bash
 # A SLURM cluster of one virtual node on this machine, without systemd: sourced by the tests.
 # start_cluster DIR starts munged, slurmctld and slurmd with all their files below DIR and sets SLURM_CONF;
 # stop_cluster DIR ends them.

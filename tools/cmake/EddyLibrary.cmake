@@ -16,9 +16,11 @@ function(eddy_add_library name)
   endif()
 endfunction()
 
-# eddy_add_program(eddy-NAME SOURCES f... DEPS lib...): one program, in <build>/bin.
+# eddy_add_program(eddy-NAME SOURCES f... DEPS lib...): one program, in <build>/bin; the target `programs` builds all.
+add_custom_target(programs)
 function(eddy_add_program name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE ${A_DEPS} eddy_base eddy_options)
+  add_dependencies(programs ${name})
 endfunction()
