@@ -5,6 +5,10 @@ elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VER
   message(FATAL_ERROR "Eddy needs clang 15 or newer (C++20); found ${CMAKE_CXX_COMPILER_VERSION}")
 endif()
 
+if(EDDY_CUDA)
+  include(EddyCuda)
+endif()
+
 find_package(Threads REQUIRED)
 find_package(OpenMP 4.5 REQUIRED COMPONENTS CXX)
 find_package(MPI 3.1 REQUIRED COMPONENTS C)
