@@ -1,6 +1,7 @@
 #include "tree.h"
 
 #include <algorithm>
+#include <regex>
 #include <set>
 
 #include "support.h"
@@ -23,12 +24,22 @@ constexpr int kMostLines = 500;
 // In two pieces each, so that this file does not name them.
 const std::vector<std::string> kMachinePaths = {std::string("/") + "work/", std::string("/") + "root/"};
 
+/// Relative links of a Markdown page must lead somewhere.
+void check_links(const fs::path& root, const fs::path& page, std::vector<std::string>& wrong) {
+  static const std::regex link(R"(\]\(([^)#:\s]+)(#[^)]*)?\))");
+  const std::string text = read_file(page);
+  for (std::sregex_iterator i(text.begin(), text.end(), link), end; i != end; ++i)
+    if (!fs::exists(page.parent_path() / (*i)[1].str()))
+      wrong.push_back(fs::relative(page, root).string() + ": links to " + (*i)[1].str() + ", which does not exist");
+}
+
 void check_file(const fs::path& root, const fs::path& file, std::vector<std::string>& wrong) {
   const std::string text = read_file(file), name = fs::relative(file, root).string();
   for (const auto& path : kMachinePaths)
     if (text.find(path) != std::string::npos) wrong.push_back(name + ": names " + path + ", a path of one machine");
   const auto lines = std::count(text.begin(), text.end(), '\n');
   const bool binary = text.find('\0') != std::string::npos;
+  if (file.extension() == ".md") check_links(root, file, wrong);
   if (!binary && lines > kMostLines && (kSources.count(file.extension()) || file.filename() == "CMakeLists.txt"))
     wrong.push_back(name + ": " + std::to_string(lines) + " lines; split what is longer than " +
                     std::to_string(kMostLines));

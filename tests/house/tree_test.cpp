@@ -26,13 +26,14 @@ TEST_CASE("planted faults are found") {
   std::string lines;
   for (int i = 0; i < 500; ++i) lines += "x\n";
   eddy_test::write_file(dir / "src/model/fits.cpp", lines);
-  eddy_test::write_file(dir / "docs/long.md", lines + lines);
+  eddy_test::write_file(dir / "docs/long.md",
+                        lines + lines + "[a](../README.md) [b](long.md#x) [c](https://x.org/y)\n");
   int files = 0;
   CHECK(check_tree(dir.path(), files).empty());
   CHECK(files == 8);
 
   eddy_test::write_file(dir / "src/model/long.cpp", lines + "x\n");
-  eddy_test::write_file(dir / "docs/page.md", std::string("see /") + "work/x\n");
+  eddy_test::write_file(dir / "docs/page.md", std::string("see /") + "work/x\n[gone](none.md)");
   eddy_test::write_file(dir / "notes.txt", "");
   eddy_test::write_file(dir / "build/x/a.cpp", std::string("/") + "root/");
   fs::create_directories(dir / "jobs/pbs");
@@ -40,6 +41,7 @@ TEST_CASE("planted faults are found") {
   fs::remove(dir / "LICENSE");
   CHECK(check_tree(dir.path(), files) == std::vector<std::string>{
                                              "LICENSE: missing from the top level",
+                                             "docs/page.md: links to none.md, which does not exist",
                                              std::string("docs/page.md: names /") + "work/, a path of one machine",
                                              "jobs/pbs: jobs/ holds slurm/ only",
                                              "notes.txt: does not belong to the top level",
