@@ -1,0 +1,84 @@
+#include "hf/safetensors_writer.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "hf/safetensors.h"
+
+namespace eddy::hf {
+namespace {
+
+/// The length, then the header, padded so that the data begins at a multiple of 8 bytes.
+std::string header(const std::vector<Declared>& tensors) {
+  nlohmann::json json;
+  json["__metadata__"] = {{"format", "pt"}};  // transformers refuses files that do not say so
+  std::uint64_t offset = 0;
+  for (const Declared& t : tensors) {
+    const std::uint64_t end = offset + bytes_of(t);
+    json[t.name] = {{"dtype", safetensors_name(t.dtype)}, {"shape", t.shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = json.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  std::string out;
+  for (int i = 0; i < 8; ++i) out += static_cast<char>(text.size() >> (8 * i) & 0xff);
+  return out + text;
+}
+
+}  // namespace
+
+std::uint64_t bytes_of(const Declared& t) {
+  return static_cast<std::uint64_t>(count_of(t.shape)) * size_of(t.dtype);
+}
+
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const std::vector<Declared>& tensors)
+    : file_(path), name_(path.string()) {
+  file_.write(header(tensors));
+  expected_ = file_.size();
+  for (const Declared& t : tensors) expected_ += bytes_of(t);
+}
+
+void SafetensorsWriter::write(const void* data, std::size_t bytes) {
+  file_.write(data, bytes);
+}
+
+void SafetensorsWriter::commit() {
+  if (file_.size() != expected_)
+    fail_run("{}: {} bytes were written where the header declares {}", name_, file_.size(), expected_);
+  file_.commit();
+}
+
+std::string ShardPlan::file_name(std::size_t shard) const {
+  if (shards.size() == 1) return "model.safetensors";
+  return fmt::format("model-{:05}-of-{:05}.safetensors", shard + 1, shards.size());
+}
+
+std::string ShardPlan::index() const {
+  nlohmann::ordered_json json;
+  json["metadata"]["total_size"] = total_bytes;
+  std::map<std::string, std::string> map;
+  for (std::size_t i = 0; i < shards.size(); ++i)
+    for (const Declared& t : shards[i]) map[t.name] = file_name(i);
+  json["weight_map"] = map;
+  return json.dump(2) + "\n";
+}
+
+ShardPlan plan_shards(const std::vector<Declared>& tensors, std::uint64_t shard_bytes) {
+  ShardPlan plan;
+  plan.shards.emplace_back();
+  std::uint64_t filled = 0;
+  for (const Declared& t : tensors) {
+    if (!plan.shards.back().empty() && filled + bytes_of(t) > shard_bytes) {
+      plan.shards.emplace_back();
+      filled = 0;
+    }
+    plan.shards.back().push_back(t);
+    filled += bytes_of(t);
+    plan.total_bytes += bytes_of(t);
+  }
+  return plan;
+}
+
+}  // namespace eddy::hf
