@@ -18,7 +18,6 @@ class ModelSource {
 
   const hf::ModelConfig& config() const;
   bool has_mtp() const;      ///< the multi-token-prediction layer's weights are there
-  bool has(const std::string& name) const;  ///< a parameter by Eddy's name
   void fill(const parallel::ParameterStore& store) const;  ///< every parameter's block; throws naming one that is missing
   void fill(const parallel::Parameter& parameter) const;
   std::filesystem::path tokenizer() const;  ///< its tokenizer.json, or empty
