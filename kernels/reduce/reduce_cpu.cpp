@@ -1,6 +1,7 @@
 #include "kernels/reduce/reduce.h"
 
 #include <algorithm>
+#include <array>
 
 #include "kernels/common/checks.h"
 #include "kernels/common/scratch.h"
@@ -9,6 +10,7 @@ namespace eddy::kernels {
 namespace {
 
 constexpr std::int64_t kBlock = 4096;  // elements summed by one owner: fixed, so the sum does not depend on the threads
+constexpr std::int64_t kLanes = 16;
 
 /// Σ over blocks, in order, of f(first element, elements).
 template <class F>
@@ -28,9 +30,18 @@ double sum_of_squares(const Stream&, View x) {
   const std::int64_t n = x.numel();
   const float* a = floats_of(x, n, {"sum_of_squares", "x"});
   return sum_blocks(n, [a](std::int64_t begin, std::int64_t count) {
+    // Independent partial sums, so that additions need not wait for each other; kLanes divides kBlock.
+    std::array<double, kLanes> lanes{};
+    const std::int64_t whole = count / kLanes * kLanes;
+    for (std::int64_t i = begin; i < begin + whole; i += kLanes) {
+#pragma omp simd
+      for (std::int64_t j = 0; j < kLanes; ++j)
+        lanes[j] += static_cast<double>(a[i + j]) * static_cast<double>(a[i + j]);
+    }
+    for (std::int64_t i = begin + whole; i < begin + count; ++i)
+      lanes[0] += static_cast<double>(a[i]) * static_cast<double>(a[i]);
     double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (std::int64_t i = begin; i < begin + count; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+    for (const double lane : lanes) sum += lane;
     return sum;
   });
 }
