@@ -2,101 +2,28 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <charconv>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
 #include <stdexcept>
-#include <variant>
 
 #include "base/error.h"
 #include "base/ini.h"
+#include "base/option.h"
 
 namespace po = boost::program_options;
 
 namespace eddy {
 namespace {
-
 using List = std::vector<std::string>;
+
 #ifdef __clang__
 constexpr const char* kCompiler = "clang++";
 #else
 constexpr const char* kCompiler = "g++";
 #endif
-using Target = std::variant<bool*, int*, std::int64_t*, std::uint64_t*, double*, std::string*, List*>;
-
-struct Option {
-  std::string key, help, preset;  // preset: the default, as help() shows it
-  Target target;
-  Options::Rule rule;
-  bool list() const { return std::holds_alternative<List*>(target); }
-};
-
-std::string join(const List& words, const char* between) {
-  return fmt::format("{}", fmt::join(words, between));
-}
-
-/// What stands in the target, as text a person (and from_text) reads.
-std::string to_text(const Target& target) {
-  return std::visit(
-      [](auto* t) -> std::string {
-        if constexpr (std::is_same_v<decltype(t), List*>)
-          return join(*t, " ");
-        else
-          return fmt::format("{}", *t);
-      },
-      target);
-}
-
-/// What an option takes: "integer, 1 to 8".
-std::string allowed(const Option& o) {
-  static const char* kinds[] = {"true or false", "integer", "integer", "integer from 0", "number", "text", "text..."};
-  if (!o.rule.choices.empty()) return join(o.rule.choices, ", ");
-  std::string s = kinds[o.target.index()];
-  const auto& [min, max] = std::pair(o.rule.min, o.rule.max);
-  if (min > -1e300 && max < 1e300)
-    s += fmt::format(", {} to {}", min, max);
-  else if (min > -1e300)
-    s += fmt::format(", at least {}", min);
-  else if (max < 1e300)
-    s += fmt::format(", at most {}", max);
-  return s;
-}
-
-/// Stores `text` in the target; false if it is no value of the target's type or against the rule.
-bool from_text(const Option& o, const std::string& text) {
-  const auto among = [&](const std::string& s) {
-    const auto& c = o.rule.choices;
-    return c.empty() || std::find(c.begin(), c.end(), s) != c.end();
-  };
-  return std::visit(
-      [&](auto* t) -> bool {
-        using T = std::remove_pointer_t<decltype(t)>;
-        if constexpr (std::is_same_v<T, bool>) {
-          const bool yes = text == "true" || text == "1" || text == "yes" || text == "on";
-          if (!yes && text != "false" && text != "0" && text != "no" && text != "off") return false;
-          *t = yes;
-        } else if constexpr (std::is_arithmetic_v<T>) {
-          T value{};
-          const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-          if (error != std::errc{} || end != text.data() + text.size()) return false;
-          const double d = static_cast<double>(value);
-          if (!std::isfinite(d) || d < o.rule.min || d > o.rule.max) return false;
-          *t = value;
-        } else {
-          if (!among(text)) return false;
-          if constexpr (std::is_same_v<T, List>)
-            t->push_back(text);
-          else
-            *t = text;
-        }
-        return true;
-      },
-      o.target);
-}
 
 std::string section_of(const std::string& key) {
   const auto dot = key.rfind('.');
@@ -121,7 +48,7 @@ struct Options::Impl {
 
   void declare(Option o) {
     if (find(o.key)) throw std::logic_error("option " + o.key + " is declared twice");
-    o.preset = to_text(o.target);
+    o.preset = to_text(o);
     options.push_back(std::move(o));
   }
   const Option* find(const std::string& key) const {
@@ -142,7 +69,7 @@ struct Options::Impl {
     if (o.list()) std::get<List*>(o.target)->clear();
     if (o.list() && values.size() == 1 && values[0].empty()) return;  // `key =`: an empty list
     for (const auto& v : values)
-      if (!from_text(o, v)) fail_input("{}: {} = '{}' is not allowed; allowed: {}", where, o.key, v, allowed(o));
+      if (!set_from_text(o, v)) fail_input("{}: {} = '{}' is not allowed; allowed: {}", where, o.key, v, allowed(o));
   }
   void read_file(const std::string& path);
   std::map<std::string, List> read_command_line(List arguments) const;
@@ -291,7 +218,7 @@ std::string Options::ini() const {
     for (const auto& o : impl_->options) {
       if (section_of(o.key) != section || o.rule.command_line_only) continue;
       const std::string name = o.key.substr(section.empty() ? 0 : section.size() + 1);
-      List values{to_text(o.target)};
+      List values{to_text(o)};
       if (o.list() && !values[0].empty()) values = *std::get<List*>(o.target);
       for (const auto& v : values) text += fmt::format("{} = {}\n", name, ini_value(v));
     }
