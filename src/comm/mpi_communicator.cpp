@@ -119,10 +119,11 @@ void MpiCommunicator::broadcast(void* data, std::size_t count, Dtype dtype, int 
 }
 
 void MpiCommunicator::all_reduce(void* data, std::size_t count, Dtype dtype, Reduce op) {
+  require_reducible(dtype);  // on all ranks alike, before anybody waits for another
   if (count == 0) return;
   const auto guard = watched("all_reduce");
   const auto n = static_cast<std::size_t>(size_);
-  if (dtype == Dtype::bf16 || dtype == Dtype::f8e4m3) {  // MPI cannot add these: every rank sums its share, in float32
+  if (dtype == Dtype::bf16) {  // MPI cannot add these: every rank sums its share, in float32
     std::vector<std::size_t> counts(n, count / n);
     for (std::size_t r = 0; r < count % n; ++r) ++counts[r];
     auto* own = at(data, offsets(counts)[static_cast<std::size_t>(rank_)], dtype);
@@ -184,6 +185,7 @@ void MpiCommunicator::reduce_scatter(const void* in, void* out, std::size_t coun
 
 void MpiCommunicator::reduce_scatter_v(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype) {
   require_counts(counts, "reduce_scatter");
+  require_reducible(dtype);
   const auto guard = watched("reduce_scatter");
   scatter_sum(in, out, counts, dtype, Reduce::sum, "reduce_scatter");
   const std::size_t total = std::accumulate(counts.begin(), counts.end(), std::size_t{0});

@@ -60,6 +60,11 @@ void reduce(std::span<const void* const> in, void* out, std::size_t count, Reduc
 
 }  // namespace
 
+void require_reducible(Dtype dtype) {
+  if (dtype == Dtype::f8e4m3)
+    fail_run("a reduction over ranks of {} is not defined: convert to f32 or bf16 first", name_of(dtype));
+}
+
 void reduce_blocks(std::span<const void* const> in, void* out, std::size_t count, Dtype dtype, Reduce op) {
   switch (dtype) {
     case Dtype::f32:
@@ -75,9 +80,8 @@ void reduce_blocks(std::span<const void* const> in, void* out, std::size_t count
     case Dtype::u8:
       return reduce<std::uint8_t>(in, out, count, op);
     case Dtype::f8e4m3:
-      break;
+      return require_reducible(dtype);
   }
-  fail_run("a reduction over ranks of {} is not defined: convert to f32 or bf16 first", name_of(dtype));
 }
 
 }  // namespace eddy::comm

@@ -8,8 +8,11 @@
 
 namespace eddy::comm {
 
+/// Throws Error (status 1) for a type that has no sum: f8e4m3.
+void require_reducible(Dtype dtype);
+
 /// out[i] = in[0][i] ∘ in[1][i] ∘ …, from left to right; bf16 is computed in float32 and rounded once. `out` may be one
-/// of the inputs. f8e4m3 throws: it has no sum.
+/// of the inputs.
 void reduce_blocks(std::span<const void* const> in, void* out, std::size_t count, Dtype dtype, Reduce op);
 
 }  // namespace eddy::comm

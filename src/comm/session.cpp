@@ -36,6 +36,8 @@ class MpiLife {
     if (initialized) {
       MPI_Query_thread(&provided);
     } else {
+      // Open MPI gives a process without mpiexec a daemon, for spawning others, which takes longer than all the rest.
+      setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
       check(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided));
       ours_ = true;
     }
