@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "tokenize/regex.h"
 #include "tokenize/string_ids.h"
 #include "tokenize/unicode.h"
@@ -17,7 +18,6 @@ const std::string_view kGpt2Split = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+
 namespace {
 
 using nlohmann::json;
-constexpr std::uint64_t kLargestId = (1u << 24) - 1;  // tables are indexed by id
 
 std::string type_of(const json& part) {
   return part.value("type", std::string("(no type)"));
@@ -50,8 +50,8 @@ class Parser {
   }
 
   std::uint32_t id(const json& value, const std::string& token) const {
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kLargestId)
-      fail_input("{}: the id {} of token '{}' is not a number up to {}", file_, value.dump(), token, kLargestId);
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kLargestTokenId)
+      fail_input("{}: the id {} of token '{}' is not a number up to {}", file_, value.dump(), token, kLargestTokenId);
     return value.get<std::uint32_t>();
   }
 
@@ -181,7 +181,7 @@ class Parser {
 
 Definition parse_definition(const std::string& json_text, const std::string& file) {
   try {
-    return Parser(file).parse(json::parse(json_text));
+    return Parser(file).parse(parse_json<json>(json_text, file));
   } catch (const json::exception& e) {
     fail_input("{}: not a tokenizer.json that Eddy can read: {}", file, e.what());
   }

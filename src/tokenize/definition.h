@@ -8,6 +8,9 @@
 
 namespace eddy::tokenize {
 
+/// Tables are indexed by token id: larger ones are refused.
+inline constexpr std::uint32_t kLargestTokenId = (1u << 24) - 1;
+
 /// A token that is cut out of the text before anything else.
 struct AddedToken {
   std::uint32_t id = 0;
