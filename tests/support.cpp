@@ -68,8 +68,10 @@ RunResult run(std::vector<std::string> argv, int ranks, int timeout_s) {
     for (const char* prefix : {"OMPI_COMM_", "PMIX_", "PMI_"})
       for (char** e = environ; *e;) {
         const std::string entry = *e;
-        if (entry.rfind(prefix, 0) == 0) unsetenv(entry.substr(0, entry.find('=')).c_str());
-        else ++e;
+        if (entry.rfind(prefix, 0) == 0)
+          unsetenv(entry.substr(0, entry.find('=')).c_str());
+        else
+          ++e;
       }
     const int o = open(out.c_str(), O_WRONLY | O_CREAT, 0600), e = open(err.c_str(), O_WRONLY | O_CREAT, 0600);
     const int null = open("/dev/null", O_RDONLY);

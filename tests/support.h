@@ -23,14 +23,14 @@ class TempDir {
   std::filesystem::path path_;
 };
 struct RunResult {
-  int status;          ///< exit status; 124 after the time-out
-  std::string out;     ///< standard output
-  std::string err;     ///< standard error
+  int status;       ///< exit status; 124 after the time-out
+  std::string out;  ///< standard output
+  std::string err;  ///< standard error
 };
 /// Runs a program (argv, no shell), with `ranks` > 0 under mpiexec. Names without a slash are looked up in <build>/bin.
 RunResult run(std::vector<std::string> argv, int ranks = 0, int timeout_s = 100);
-std::filesystem::path source_dir();                 ///< the project's root
-std::filesystem::path material();                   ///< EDDY_MATERIAL, or empty: then call skip()
+std::filesystem::path source_dir();  ///< the project's root
+std::filesystem::path material();    ///< EDDY_MATERIAL, or empty: then call skip()
 std::string read_file(const std::filesystem::path& path);
 void write_file(const std::filesystem::path& path, const std::string& bytes);
 }  // namespace eddy_test

@@ -40,7 +40,8 @@ void add_options(Options& o, ChatOptions& c) {
   o.add("think", &c.think, "open the answer with <think>, as R1's own template does");
   o.add("greedy", &c.sampling.greedy, "always the likeliest token");
   o.add("temperature", &c.sampling.temperature, "divides the logits", {.min = 1e-6});
-  o.add("top-p", &c.sampling.top_p, "draw from the likeliest tokens that have this share of the probability", {.min = 1e-9, .max = 1});
+  o.add("top-p", &c.sampling.top_p, "draw from the likeliest tokens that have this share of the probability",
+        {.min = 1e-9, .max = 1});
   o.add("seed", &c.sampling.seed, "of the draws");
   o.add("max-tokens", &c.max_tokens, "longest answer, tokens", {.min = 1});
   o.add("json", &c.json, "print one JSON object a prompt: prompt, ids, text", {.command_line_only = true});
@@ -50,7 +51,8 @@ void add_options(Options& o, ChatOptions& c) {
   o.add("parallel.cp", &c.layout.cp, "context parallelism, ranks", {.min = 1});
   o.add("run.device", &c.device, "where to run; this build has the CPU only", {.choices = {"auto", "cpu"}});
   o.add("run.threads", &c.threads, "threads a rank; 0: cores / ranks on the host", {.min = 0});
-  o.add("comm.timeout_s", &c.timeout, "seconds after which a message that did not arrive ends the job; 0: never", {.min = 0});
+  o.add("comm.timeout_s", &c.timeout, "seconds after which a message that did not arrive ends the job; 0: never",
+        {.min = 0});
 }
 
 Ids parse_ids(const std::string& text) {
@@ -63,7 +65,8 @@ Ids parse_ids(const std::string& text) {
     } catch (const std::exception&) {
       used = 0;
     }
-    if (used == 0 || word.find_first_not_of(" \t", used) != std::string::npos) fail_input("prompt-ids: '{}' is no token id", word);
+    if (used == 0 || word.find_first_not_of(" \t", used) != std::string::npos)
+      fail_input("prompt-ids: '{}' is no token id", word);
   }
   return ids;
 }
@@ -97,7 +100,8 @@ class Chat {
     if (!file.empty()) tokenizer_ = tokenize::Tokenizer::load(file);
   }
   tokenize::Tokenizer& tokenizer() {
-    if (!tokenizer_) fail_input("{} has no tokenizer.json; give --tokenizer FILE, or the prompt by --prompt-ids", o_.model);
+    if (!tokenizer_)
+      fail_input("{} has no tokenizer.json; give --tokenizer FILE, or the prompt by --prompt-ids", o_.model);
     return *tokenizer_;
   }
   Ids ids_of(const generate::Dialogue& dialogue) {
@@ -108,7 +112,9 @@ class Chat {
     return ids;
   }
   Ids ids_of(const std::string& prompt) { return ids_of(generate::Dialogue{o_.system, {{true, prompt}}}); }
-  void load(comm::Session& session, std::int64_t tokens) { generator_.emplace(session.world(), source_, o_.layout, tokens); }
+  void load(comm::Session& session, std::int64_t tokens) {
+    generator_.emplace(session.world(), source_, o_.layout, tokens);
+  }
   std::int64_t positions() const { return source_.config().max_position_embeddings; }
 
   /// Generates, prints on rank 0 (as it comes, unless --json) and returns the answer's text.
@@ -168,10 +174,12 @@ bool read_line(comm::Session& session, std::string& line) {
 
 int chat_main(comm::Session& session, int argc, char** argv) {
   ChatOptions o;
-  Options options("eddy-chat", "--model PATH [--prompt TEXT | --prompt-ids 1,2,3 | --input FILE] [options]", "Generates text from a model.");
+  Options options("eddy-chat", "--model PATH [--prompt TEXT | --prompt-ids 1,2,3 | --input FILE] [options]",
+                  "Generates text from a model.");
   add_options(options, o);
   if (!options.parse(argc, argv)) return 0;
-  if (options.given("prompt") + options.given("prompt-ids") + options.given("input") > 1) fail_input("give one of --prompt, --prompt-ids and --input");
+  if (options.given("prompt") + options.given("prompt-ids") + options.given("input") > 1)
+    fail_input("give one of --prompt, --prompt-ids and --input");
   session.set_timeout(o.timeout);
   session.set_threads(o.threads);
   o.layout.world = session.size();
@@ -205,5 +213,6 @@ int chat_main(comm::Session& session, int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return eddy::comm::run_mpi_main("eddy-chat", argc, argv, [&](eddy::comm::Session& s) { return chat_main(s, argc, argv); });
+  return eddy::comm::run_mpi_main("eddy-chat", argc, argv,
+                                  [&](eddy::comm::Session& s) { return chat_main(s, argc, argv); });
 }

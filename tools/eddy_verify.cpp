@@ -17,19 +17,23 @@ int verify_main(comm::Session& session, int argc, char** argv) {
   int threads = 0;
   double timeout = 300;
   Options options("eddy-verify", "--model DIR --golden FILE [options]",
-                  "Runs forward and backward in any parallel layout and compares logits, losses and every gradient with a golden file.");
+                  "Runs forward and backward in any parallel layout and compares logits, losses and every gradient "
+                  "with a golden file.");
   options.add("model", &model, "Hugging Face folder or Eddy checkpoint", {.required = true});
-  options.add("golden", &golden, "safetensors with input_ids, logits, loss, grad.NAME (docs/golden.md)", {.required = true});
+  options.add("golden", &golden, "safetensors with input_ids, logits, loss, grad.NAME (docs/golden.md)",
+              {.required = true});
   options.add("tolerance-logits", &o.tolerance_logits, "largest relative error of logits and losses", {.min = 0});
   options.add("tolerance-grad", &o.tolerance_grad, "largest relative error of a gradient", {.min = 0});
   options.add("parallel.tp", &o.layout.tp, "tensor parallelism, ranks", {.min = 1});
   options.add("parallel.ep", &o.layout.ep, "expert parallelism, ranks", {.min = 1});
   options.add("parallel.pp", &o.layout.pp, "pipeline stages", {.min = 1});
   options.add("parallel.cp", &o.layout.cp, "context parallelism, ranks", {.min = 1});
-  options.add("train.recompute", &recompute, "what the backward pass computes again", {.choices = {"none", "selective", "full"}});
+  options.add("train.recompute", &recompute, "what the backward pass computes again",
+              {.choices = {"none", "selective", "full"}});
   options.add("run.device", &device, "where to run; this build has the CPU only", {.choices = {"auto", "cpu"}});
   options.add("run.threads", &threads, "threads a rank; 0: cores / ranks on the host", {.min = 0});
-  options.add("comm.timeout_s", &timeout, "seconds after which a message that did not arrive ends the job; 0: never", {.min = 0});
+  options.add("comm.timeout_s", &timeout, "seconds after which a message that did not arrive ends the job; 0: never",
+              {.min = 0});
   options.add("json", &json, "print the comparisons as JSON", {.command_line_only = true});
   if (!options.parse(argc, argv)) return 0;
   session.set_timeout(timeout);
@@ -44,15 +48,23 @@ int verify_main(comm::Session& session, int argc, char** argv) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const auto& r : results) {
     holds = holds && r.holds();
-    list.push_back({{"name", r.name}, {"error", r.error}, {"largest", r.largest}, {"tolerance", r.tolerance}, {"holds", r.holds()}});
+    list.push_back({{"name", r.name},
+                    {"error", r.error},
+                    {"largest", r.largest},
+                    {"tolerance", r.tolerance},
+                    {"holds", r.holds()}});
   }
   if (session.rank() == 0) {
     if (json) {
-      fmt::print("{}\n", nlohmann::ordered_json{{"layout", o.layout.text()}, {"holds", holds}, {"comparisons", list}}.dump(1));
+      fmt::print("{}\n",
+                 nlohmann::ordered_json{{"layout", o.layout.text()}, {"holds", holds}, {"comparisons", list}}.dump(1));
     } else {
       fmt::print("{:>10} {:>10}  {}\n", "error", "largest", "quantity");
-      for (const auto& r : results) fmt::print("{:10.3e} {:10.3e}  {}{}\n", r.error, r.largest, r.name, r.holds() ? "" : "   OVER TOLERANCE");
-      fmt::print("{}: {} of {} comparisons hold\n", o.layout.text(), std::count_if(results.begin(), results.end(), [](const auto& r) { return r.holds(); }), results.size());
+      for (const auto& r : results)
+        fmt::print("{:10.3e} {:10.3e}  {}{}\n", r.error, r.largest, r.name, r.holds() ? "" : "   OVER TOLERANCE");
+      fmt::print("{}: {} of {} comparisons hold\n", o.layout.text(),
+                 std::count_if(results.begin(), results.end(), [](const auto& r) { return r.holds(); }),
+                 results.size());
     }
   }
   return holds ? 0 : 1;
@@ -60,5 +72,6 @@ int verify_main(comm::Session& session, int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return eddy::comm::run_mpi_main("eddy-verify", argc, argv, [&](eddy::comm::Session& s) { return verify_main(s, argc, argv); });
+  return eddy::comm::run_mpi_main("eddy-verify", argc, argv,
+                                  [&](eddy::comm::Session& s) { return verify_main(s, argc, argv); });
 }

@@ -50,8 +50,12 @@ void write(Level level, const std::string& text) {
 }
 
 Progress::Progress(std::string what, std::uint64_t total, std::string unit)
-    : what_(std::move(what)), unit_(std::move(unit)), total_(total), start_(std::chrono::steady_clock::now()),
-      shown_(start_), terminal_(isatty(2) == 1) {}
+    : what_(std::move(what)),
+      unit_(std::move(unit)),
+      total_(total),
+      start_(std::chrono::steady_clock::now()),
+      shown_(start_),
+      terminal_(isatty(2) == 1) {}
 
 void Progress::update(std::uint64_t done, const std::string& detail) {
   done_ = done;
@@ -66,13 +70,17 @@ void Progress::show(bool last) {
   if (state().rank != 0) return;
   const double s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const double rate = s > 0 ? static_cast<double>(done_) / s : 0;
-  std::string line = total_ ? fmt::format("{}: {}/{} {}", what_, done_, total_, unit_) : fmt::format("{}: {} {}", what_, done_, unit_);
+  std::string line =
+      total_ ? fmt::format("{}: {}/{} {}", what_, done_, total_, unit_) : fmt::format("{}: {} {}", what_, done_, unit_);
   line += fmt::format(", {:.3g}/s", rate);
-  if (!last && total_ && rate > 0) line += ", ETA " + duration(static_cast<double>(total_ - std::min(done_, total_)) / rate);
+  if (!last && total_ && rate > 0)
+    line += ", ETA " + duration(static_cast<double>(total_ - std::min(done_, total_)) / rate);
   if (last) line += ", " + duration(s);
   if (!detail_.empty()) line += ", " + detail_;
-  if (terminal_ && !last) fmt::print(stderr, "\r\x1b[K{}", line);
-  else fmt::print(stderr, "{}{}\n", terminal_ ? "\r\x1b[K" : "", line);
+  if (terminal_ && !last)
+    fmt::print(stderr, "\r\x1b[K{}", line);
+  else
+    fmt::print(stderr, "{}{}\n", terminal_ ? "\r\x1b[K" : "", line);
 }
 
 Progress::~Progress() {

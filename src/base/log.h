@@ -17,13 +17,21 @@ void also_to(const std::string& path);
 void write(Level level, const std::string& text);
 
 template <class... A>
-void debug(fmt::format_string<A...> f, A&&... a) { write(Level::debug, fmt::format(f, std::forward<A>(a)...)); }
+void debug(fmt::format_string<A...> f, A&&... a) {
+  write(Level::debug, fmt::format(f, std::forward<A>(a)...));
+}
 template <class... A>
-void info(fmt::format_string<A...> f, A&&... a) { write(Level::info, fmt::format(f, std::forward<A>(a)...)); }
+void info(fmt::format_string<A...> f, A&&... a) {
+  write(Level::info, fmt::format(f, std::forward<A>(a)...));
+}
 template <class... A>
-void warning(fmt::format_string<A...> f, A&&... a) { write(Level::warning, fmt::format(f, std::forward<A>(a)...)); }
+void warning(fmt::format_string<A...> f, A&&... a) {
+  write(Level::warning, fmt::format(f, std::forward<A>(a)...));
+}
 template <class... A>
-void error(fmt::format_string<A...> f, A&&... a) { write(Level::error, fmt::format(f, std::forward<A>(a)...)); }
+void error(fmt::format_string<A...> f, A&&... a) {
+  write(Level::error, fmt::format(f, std::forward<A>(a)...));
+}
 
 /// Progress of long work: a bar with rate and ETA on a terminal, a plain line now and then in a log file. Rank 0 only.
 class Progress {

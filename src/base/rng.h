@@ -24,7 +24,9 @@ inline Philox philox(std::uint64_t key, std::uint64_t counter_low, std::uint64_t
   return c;
 }
 /// Uniform in [0, 1).
-inline double uniform01(std::uint32_t word) { return word * 0x1p-32; }
+inline double uniform01(std::uint32_t word) {
+  return word * 0x1p-32;
+}
 /// Two independent standard normals from four words (Box–Muller).
 inline std::array<double, 2> normal2(const Philox& w) {
   const double u = (w[0] + 0.5) * 0x1p-32, v = w[1] * 0x1p-32, r = std::sqrt(-2 * std::log(u));

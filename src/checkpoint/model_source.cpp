@@ -20,7 +20,8 @@ struct ModelSource::Impl {
 ModelSource::ModelSource(const fs::path& path) : impl_(std::make_unique<Impl>()) {
   Impl& m = *impl_;
   m.path = path;
-  if (!fs::is_directory(path)) fail_input("{}: no such folder; a model is a Hugging Face folder or an Eddy checkpoint", path.string());
+  if (!fs::is_directory(path))
+    fail_input("{}: no such folder; a model is a Hugging Face folder or an Eddy checkpoint", path.string());
   if (is_checkpoint(path)) {
     m.checkpoint.emplace(path);
     const auto& meta = m.checkpoint->meta();
@@ -38,8 +39,12 @@ ModelSource::~ModelSource() = default;
 ModelSource::ModelSource(ModelSource&&) noexcept = default;
 ModelSource& ModelSource::operator=(ModelSource&&) noexcept = default;
 
-const hf::ModelConfig& ModelSource::config() const { return impl_->config; }
-bool ModelSource::has_mtp() const { return impl_->mtp; }
+const hf::ModelConfig& ModelSource::config() const {
+  return impl_->config;
+}
+bool ModelSource::has_mtp() const {
+  return impl_->mtp;
+}
 
 void ModelSource::fill(const parallel::Parameter& parameter) const {
   tensor::Slice slice = parameter.slice();

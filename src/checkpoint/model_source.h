@@ -17,8 +17,9 @@ class ModelSource {
   ModelSource& operator=(ModelSource&&) noexcept;
 
   const hf::ModelConfig& config() const;
-  bool has_mtp() const;      ///< the multi-token-prediction layer's weights are there
-  void fill(const parallel::ParameterStore& store) const;  ///< every parameter's block; throws naming one that is missing
+  bool has_mtp() const;  ///< the multi-token-prediction layer's weights are there
+  void fill(
+      const parallel::ParameterStore& store) const;  ///< every parameter's block; throws naming one that is missing
   void fill(const parallel::Parameter& parameter) const;
   std::filesystem::path tokenizer() const;  ///< its tokenizer.json, or empty
 

@@ -8,11 +8,14 @@ std::vector<std::int32_t> chat_prompt(tokenize::Tokenizer& tokenizer, const Dial
   std::vector<std::int32_t> ids;
   const auto control = [&](const char* token) {
     const auto id = tokenizer.id_of(token);
-    if (!id) fail_input("the tokenizer has no token {}, which R1's chat template needs; give the prompt as ids or with --raw", token);
+    if (!id)
+      fail_input("the tokenizer has no token {}, which R1's chat template needs; give the prompt as ids or with --raw",
+                 token);
     ids.push_back(static_cast<std::int32_t>(*id));
   };
   const auto text = [&](const std::string& s) {
-    for (const auto id : tokenizer.encode(s, tokenize::Tokenizer::Added::plain_text)) ids.push_back(static_cast<std::int32_t>(id));
+    for (const auto id : tokenizer.encode(s, tokenize::Tokenizer::Added::plain_text))
+      ids.push_back(static_cast<std::int32_t>(id));
   };
   control("<｜begin▁of▁sentence｜>");
   text(dialogue.system);

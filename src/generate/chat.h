@@ -15,8 +15,8 @@ struct Dialogue {
   std::string system;
   std::vector<Turn> turns;
 };
-/// Ids that ask for the next assistant turn; `think` opens it with <think> and a line feed, as R1's template does. Texts cannot inject control
-/// tokens. Throws Error (status 2) when the tokenizer lacks the template's tokens.
+/// Ids that ask for the next assistant turn; `think` opens it with <think> and a line feed, as R1's template does.
+/// Texts cannot inject control tokens. Throws Error (status 2) when the tokenizer lacks the template's tokens.
 std::vector<std::int32_t> chat_prompt(tokenize::Tokenizer& tokenizer, const Dialogue& dialogue, bool think);
 
 }  // namespace eddy::generate

@@ -15,11 +15,14 @@ namespace eddy::generate {
 class Generator {
  public:
   /// layout.world must be world's size. Data-parallel replicas hold the same tokens and do the same work.
-  Generator(comm::Communicator& world, const checkpoint::ModelSource& source, const parallel::Layout& layout, std::int64_t max_tokens);
+  Generator(comm::Communicator& world, const checkpoint::ModelSource& source, const parallel::Layout& layout,
+            std::int64_t max_tokens);
 
-  /// Continues `prompt` until `stop`, or max_new tokens; the result has the new tokens only (with the stop token when it came).
-  /// `on_token` (may be empty) sees each as it is chosen. Throws Error (status 2) for an empty prompt or an id outside the vocabulary.
-  std::vector<std::int32_t> generate(std::span<const std::int32_t> prompt, std::int64_t max_new, const Sampling& sampling, std::int32_t stop,
+  /// Continues `prompt` until `stop`, or max_new tokens; the result has the new tokens only (with the stop token when
+  /// it came). `on_token` (may be empty) sees each as it is chosen. Throws Error (status 2) for an empty prompt or an
+  /// id outside the vocabulary.
+  std::vector<std::int32_t> generate(std::span<const std::int32_t> prompt, std::int64_t max_new,
+                                     const Sampling& sampling, std::int32_t stop,
                                      const std::function<void(std::int32_t)>& on_token = {});
   const hf::ModelConfig& config() const { return config_; }
 

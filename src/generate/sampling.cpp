@@ -26,7 +26,8 @@ std::int32_t next_token(std::span<const float> logits, const Sampling& s, std::u
   std::vector<double> weight(logits.size());
   double total = 0;
   for (std::size_t i = 0; i < order.size(); ++i)
-    total += weight[i] = std::exp((static_cast<double>(logits[static_cast<std::size_t>(order[i])]) - *best) / s.temperature);
+    total += weight[i] =
+        std::exp((static_cast<double>(logits[static_cast<std::size_t>(order[i])]) - *best) / s.temperature);
   double kept = 0;
   std::size_t n = 0;
   while (n < order.size() && kept < s.top_p * total) kept += weight[n++];

@@ -28,7 +28,8 @@ void up_project(const Context& ctx, const AttentionWeights& w, const MicroBatch&
   const auto& c = ctx.config;
   const LatentParts parts(c);
   const std::int64_t tokens = s.latent.shape()[0];
-  const int h = ctx.heads(), qk = c.qk_head_dim(), nope = c.qk_nope_head_dim, rope_dim = c.qk_rope_head_dim, dv = c.v_head_dim;
+  const int h = ctx.heads(), qk = c.qk_head_dim(), nope = c.qk_nope_head_dim, rope_dim = c.qk_rope_head_dim,
+            dv = c.v_head_dim;
   s.q = Tensor({tokens, h * qk});
   linear(ctx.stream, parts.for_q(s.latent), w.q_b->value, s.q);
   rope(ctx.stream, s.q, h, qk, nope, batch.positions, ctx.rope, false);
@@ -50,7 +51,8 @@ void AttentionSaved::drop_up_projections() {
   for (Tensor* t : {&q, &k, &v}) t->reset();
 }
 
-Tensor attention_forward(const Context& ctx, const AttentionWeights& w, const MicroBatch& batch, View x, AttentionSaved& s) {
+Tensor attention_forward(const Context& ctx, const AttentionWeights& w, const MicroBatch& batch, View x,
+                         AttentionSaved& s) {
   const auto& c = ctx.config;
   const LatentParts parts(c);
   const std::int64_t own = x.rows();
@@ -66,9 +68,11 @@ Tensor attention_forward(const Context& ctx, const AttentionWeights& w, const Mi
   s.kv_a = Tensor({own, parts.kv + parts.rope});
   s.kv_a_inv = Tensor({own});
   linear(ctx.stream, x, w.kv_a->value, s.kv_a);
-  rms_norm(ctx.stream, s.kv_a.view().col_range(0, parts.kv), w.kv_a_norm->value, ctx.eps, parts.for_kv(latent), s.kv_a_inv);
+  rms_norm(ctx.stream, s.kv_a.view().col_range(0, parts.kv), w.kv_a_norm->value, ctx.eps, parts.for_kv(latent),
+           s.kv_a_inv);
   copy(ctx.stream, s.kv_a.view().col_range(parts.kv, parts.kv + parts.rope), parts.for_rope(latent));
-  rope(ctx.stream, parts.for_rope(latent), 1, static_cast<int>(parts.rope), 0, local_tokens(ctx, batch.positions), ctx.rope, false);
+  rope(ctx.stream, parts.for_rope(latent), 1, static_cast<int>(parts.rope), 0, local_tokens(ctx, batch.positions),
+       ctx.rope, false);
   s.latent = ctx.tp() > 1 ? gather_tokens(ctx, latent) : std::move(latent);
   up_project(ctx, w, batch, s);
 
@@ -82,8 +86,8 @@ Tensor attention_forward(const Context& ctx, const AttentionWeights& w, const Mi
   return scatter_tokens(ctx, std::move(out));
 }
 
-Tensor attention_backward(const Context& ctx, const AttentionWeights& w, const MicroBatch& batch, Tensor x, AttentionSaved s, View d_out,
-                          WeightGradients* deferred) {
+Tensor attention_backward(const Context& ctx, const AttentionWeights& w, const MicroBatch& batch, Tensor x,
+                          AttentionSaved s, View d_out, WeightGradients* deferred) {
   const auto& c = ctx.config;
   const LatentParts parts(c);
   const int h = ctx.heads(), qk = c.qk_head_dim(), nope = c.qk_nope_head_dim, dv = c.v_head_dim;
@@ -94,27 +98,33 @@ Tensor attention_backward(const Context& ctx, const AttentionWeights& w, const M
   Tensor d_o({tokens, h * dv});
   linear_backward_input(ctx.stream, dy, w.o->value, d_o);
   Tensor dq({tokens, h * qk}), dk({tokens, h * qk}), dvalue({tokens, h * dv});
-  kernels::attention_backward(ctx.stream, s.q, s.k, s.v, s.o, s.lse, d_o, h, batch.cu_seqlens, ctx.attention_scale, dq, dk, dvalue);
+  kernels::attention_backward(ctx.stream, s.q, s.k, s.v, s.o, s.lse, d_o, h, batch.cu_seqlens, ctx.attention_scale, dq,
+                              dk, dvalue);
   if (w.o->grad)
-    weight_gradient(deferred, [stream = ctx.stream, dy = std::move(dy), o = std::move(s.o), p = w.o] { linear_backward_weight(stream, dy, o, p->grad); });
+    weight_gradient(deferred, [stream = ctx.stream, dy = std::move(dy), o = std::move(s.o), p = w.o] {
+      linear_backward_weight(stream, dy, o, p->grad);
+    });
 
   // Back through the up-projections into the latent. Each TP rank has the part of its own heads: summed when scattered.
   Tensor d_latent({tokens, parts.width()}), dkv({tokens, h * (nope + dv)});
   rope(ctx.stream, dq, h, qk, nope, batch.positions, ctx.rope, true);
   linear_backward_input(ctx.stream, dq, w.q_b->value, parts.for_q(d_latent));
-  mla_split_kv_backward(ctx.stream, dk, dvalue, h, nope, static_cast<int>(parts.rope), dv, dkv, parts.for_rope(d_latent));
+  mla_split_kv_backward(ctx.stream, dk, dvalue, h, nope, static_cast<int>(parts.rope), dv, dkv,
+                        parts.for_rope(d_latent));
   linear_backward_input(ctx.stream, dkv, w.kv_b->value, parts.for_kv(d_latent));
   if (w.q_b->grad || w.kv_b->grad)
-    weight_gradient(deferred, [stream = ctx.stream, parts, dq = std::move(dq), dkv = std::move(dkv), latent = std::move(s.latent), q_b = w.q_b, kv_b = w.kv_b] {
+    weight_gradient(deferred, [stream = ctx.stream, parts, dq = std::move(dq), dkv = std::move(dkv),
+                               latent = std::move(s.latent), q_b = w.q_b, kv_b = w.kv_b] {
       if (q_b->grad) linear_backward_weight(stream, dq, parts.for_q(latent), q_b->grad);
       if (kv_b->grad) linear_backward_weight(stream, dkv, parts.for_kv(latent), kv_b->grad);
     });
 
   Tensor dl = scatter_tokens(ctx, std::move(d_latent));  // [t, width]
-  rope(ctx.stream, parts.for_rope(dl), 1, static_cast<int>(parts.rope), 0, local_tokens(ctx, batch.positions), ctx.rope, true);
+  rope(ctx.stream, parts.for_rope(dl), 1, static_cast<int>(parts.rope), 0, local_tokens(ctx, batch.positions), ctx.rope,
+       true);
   Tensor d_kv_a({own, parts.kv + parts.rope});
-  rms_norm_backward(ctx.stream, parts.for_kv(dl), s.kv_a.view().col_range(0, parts.kv), w.kv_a_norm->value, s.kv_a_inv, {},
-                    d_kv_a.view().col_range(0, parts.kv), w.kv_a_norm->grad);
+  rms_norm_backward(ctx.stream, parts.for_kv(dl), s.kv_a.view().col_range(0, parts.kv), w.kv_a_norm->value, s.kv_a_inv,
+                    {}, d_kv_a.view().col_range(0, parts.kv), w.kv_a_norm->grad);
   copy(ctx.stream, parts.for_rope(dl), d_kv_a.view().col_range(parts.kv, parts.kv + parts.rope));
   Tensor dx({own, c.hidden_size});
   linear_backward_input(ctx.stream, d_kv_a, w.kv_a->value, dx);
@@ -127,7 +137,8 @@ Tensor attention_backward(const Context& ctx, const AttentionWeights& w, const M
     add(ctx.stream, parts.for_q(dl), dx);
   }
   if (w.kv_a->grad || (w.q_a && w.q_a->grad))
-    weight_gradient(deferred, [stream = ctx.stream, x = std::move(x), d_kv_a = std::move(d_kv_a), d_q_a = std::move(d_q_a), kv_a = w.kv_a, q_a = w.q_a] {
+    weight_gradient(deferred, [stream = ctx.stream, x = std::move(x), d_kv_a = std::move(d_kv_a),
+                               d_q_a = std::move(d_q_a), kv_a = w.kv_a, q_a = w.q_a] {
       if (kv_a->grad) linear_backward_weight(stream, d_kv_a, x, kv_a->grad);
       if (q_a && q_a->grad) linear_backward_weight(stream, d_q_a, x, q_a->grad);
     });

@@ -18,13 +18,16 @@ void for_routed(const Context& ctx, const MicroBatch& batch, View indices, F f) 
     f(t, static_cast<std::int64_t>(after - batch.row_begin.begin()) - 1);
   }
 }
-std::int64_t rows_of(const MicroBatch& batch) { return static_cast<std::int64_t>(batch.row_begin.size()) - 1; }
+std::int64_t rows_of(const MicroBatch& batch) {
+  return static_cast<std::int64_t>(batch.row_begin.size()) - 1;
+}
 
 }  // namespace
 
 Tensor balance_share(const Context& ctx, const MicroBatch& batch, View indices) {
   const std::int64_t rows = rows_of(batch), experts = ctx.config.n_routed_experts, k = indices.shape[1];
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(rows * (experts + 1)), 0);  // the last of each row: its tokens
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(rows * (experts + 1)),
+                                   0);  // the last of each row: its tokens
   for_routed(ctx, batch, indices, [&](std::int64_t t, std::int64_t row) {
     std::int64_t* c = counts.data() + row * (experts + 1);
     for (std::int64_t j = 0; j < k; ++j) ++c[indices.i32()[t * k + j]];
@@ -36,13 +39,14 @@ Tensor balance_share(const Context& ctx, const MicroBatch& batch, View indices) 
     const std::int64_t* c = counts.data() + r * (experts + 1);
     const double n = static_cast<double>(c[experts]);
     for (std::int64_t e = 0; n > 0 && e < experts; ++e)
-      share.f32()[r * experts + e] =
-          static_cast<float>(ctx.options.balance_loss * static_cast<double>(experts) / (static_cast<double>(k) * n) * static_cast<double>(c[e]) / n);
+      share.f32()[r * experts + e] = static_cast<float>(ctx.options.balance_loss * static_cast<double>(experts) /
+                                                        (static_cast<double>(k) * n) * static_cast<double>(c[e]) / n);
   }
   return share;
 }
 
-Tensor balance_backward(const Context& ctx, const MicroBatch& batch, View scores, View indices, View share, double scale) {
+Tensor balance_backward(const Context& ctx, const MicroBatch& batch, View scores, View indices, View share,
+                        double scale) {
   const std::int64_t experts = ctx.config.n_routed_experts;
   Tensor grad = Tensor::zeros(scores.shape);
   for_routed(ctx, batch, indices, [&](std::int64_t t, std::int64_t row) {
@@ -52,7 +56,8 @@ Tensor balance_backward(const Context& ctx, const MicroBatch& batch, View scores
       total += s[e];
       dot += static_cast<double>(s[e]) * f[e];
     }
-    for (std::int64_t e = 0; e < experts; ++e) grad.f32()[t * experts + e] = static_cast<float>(scale * (f[e] - dot / total) / total);
+    for (std::int64_t e = 0; e < experts; ++e)
+      grad.f32()[t * experts + e] = static_cast<float>(scale * (f[e] - dot / total) / total);
   });
   return grad;
 }

@@ -6,9 +6,11 @@
 
 namespace eddy::model {
 
-/// [rows, E]: α·f_i / n of each row, n its real tokens: the factor of a token's normalised score in the loss. Collective over TP.
+/// [rows, E]: α·f_i / n of each row, n its real tokens: the factor of a token's normalised score in the loss.
+/// Collective over TP.
 tensor::Tensor balance_share(const Context& ctx, const MicroBatch& batch, tensor::View indices);
 /// Gradient [t, E] of scale · loss with respect to the scores (f is a count: no gradient).
-tensor::Tensor balance_backward(const Context& ctx, const MicroBatch& batch, tensor::View scores, tensor::View indices, tensor::View share, double scale);
+tensor::Tensor balance_backward(const Context& ctx, const MicroBatch& batch, tensor::View scores, tensor::View indices,
+                                tensor::View share, double scale);
 
 }  // namespace eddy::model

@@ -22,14 +22,15 @@ std::size_t BlockSaved::bytes() const {
   return n;
 }
 
-Tensor block_forward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, View valid, Tensor x, BlockSaved& s,
-                     std::vector<std::int64_t>* counts) {
+Tensor block_forward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, View valid, Tensor x,
+                     BlockSaved& s, std::vector<std::int64_t>* counts) {
   s.x = std::move(x);
   s.normed = normalise(ctx, s.x, *w.input_norm, s.x_inv);
   s.x1 = attention_forward(ctx, w.attention, batch, s.normed, s.attention);
   kernels::add(ctx.stream, s.x, s.x1);
   s.normed1 = normalise(ctx, s.x1, *w.post_norm, s.x1_inv);
-  Tensor out = w.moe ? moe_forward(ctx, *w.moe, batch, valid, s.normed1, s.moe, counts) : mlp_forward(ctx, *w.mlp, true, s.normed1, s.mlp);
+  Tensor out = w.moe ? moe_forward(ctx, *w.moe, batch, valid, s.normed1, s.moe, counts)
+                     : mlp_forward(ctx, *w.mlp, true, s.normed1, s.mlp);
   kernels::add(ctx.stream, s.x1, out);
   return out;
 }
@@ -40,8 +41,10 @@ void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& s)
   s.normed1.reset();
   if (ctx.options.recompute == Recompute::selective) {
     s.attention.drop_up_projections();
-    if (w.moe) s.moe.drop_activations();
-    else s.mlp.drop_activations();
+    if (w.moe)
+      s.moe.drop_activations();
+    else
+      s.mlp.drop_activations();
     return;
   }
   for (Tensor* t : {&s.x_inv, &s.x1, &s.x1_inv}) t->reset();
@@ -50,17 +53,20 @@ void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& s)
   s.moe.drop_all_but_routing();
 }
 
-Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, View valid, BlockSaved s, Tensor d_out, double balance_scale,
-                      WeightGradients* deferred) {
-  if (!s.x1) block_forward(ctx, w, batch, valid, std::move(s.x), s, nullptr);  // full recomputation, the kept routing replayed
+Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, View valid, BlockSaved s,
+                      Tensor d_out, double balance_scale, WeightGradients* deferred) {
+  if (!s.x1)
+    block_forward(ctx, w, batch, valid, std::move(s.x), s, nullptr);  // full recomputation, the kept routing replayed
   if (!s.normed1) s.normed1 = normalise(ctx, s.x1, *w.post_norm, s.x1_inv);
   const auto normed1 = std::make_shared<Tensor>(std::move(s.normed1));
   Tensor d_normed1 = w.moe ? moe_backward(ctx, *w.moe, batch, normed1, std::move(s.moe), d_out, balance_scale, deferred)
                            : mlp_backward(ctx, *w.mlp, true, normed1, std::move(s.mlp), d_out, deferred);
-  kernels::rms_norm_backward(ctx.stream, d_normed1, s.x1, w.post_norm->value, s.x1_inv, d_out, d_out, w.post_norm->grad);  // d_out: now of x1
+  kernels::rms_norm_backward(ctx.stream, d_normed1, s.x1, w.post_norm->value, s.x1_inv, d_out, d_out,
+                             w.post_norm->grad);  // d_out: now of x1
   s.x1.reset();
   if (!s.normed) s.normed = normalise(ctx, s.x, *w.input_norm, s.x_inv);
-  const Tensor d_normed = attention_backward(ctx, w.attention, batch, std::move(s.normed), std::move(s.attention), d_out, deferred);
+  const Tensor d_normed =
+      attention_backward(ctx, w.attention, batch, std::move(s.normed), std::move(s.attention), d_out, deferred);
   kernels::rms_norm_backward(ctx.stream, d_normed, s.x, w.input_norm->value, s.x_inv, d_out, d_out, w.input_norm->grad);
   return d_out;
 }

@@ -6,23 +6,24 @@
 namespace eddy::model {
 
 struct BlockSaved {
-  tensor::Tensor x, x_inv;        ///< [t, hidden] input; [t]
-  tensor::Tensor normed;          ///< [t, hidden]; dropped by selective recomputation
+  tensor::Tensor x, x_inv;  ///< [t, hidden] input; [t]
+  tensor::Tensor normed;    ///< [t, hidden]; dropped by selective recomputation
   AttentionSaved attention;
-  tensor::Tensor x1, x1_inv;      ///< [t, hidden], [t]
-  tensor::Tensor normed1;         ///< [t, hidden]; dropped by selective recomputation
+  tensor::Tensor x1, x1_inv;  ///< [t, hidden], [t]
+  tensor::Tensor normed1;     ///< [t, hidden]; dropped by selective recomputation
   MlpSaved mlp;
   MoeSaved moe;
   std::size_t bytes() const;
 };
 
-/// x [t, hidden] → [t, hidden]. valid [T]: tokens that experts see. counts as in moe_forward (null for dense layers and replays).
-tensor::Tensor block_forward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, tensor::View valid, tensor::Tensor x, BlockSaved& saved,
-                             std::vector<std::int64_t>* counts);
+/// x [t, hidden] → [t, hidden]. valid [T]: tokens that experts see. counts as in moe_forward (null for dense layers and
+/// replays).
+tensor::Tensor block_forward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, tensor::View valid,
+                             tensor::Tensor x, BlockSaved& saved, std::vector<std::int64_t>* counts);
 /// Frees what ctx.options.recompute computes again in the backward pass.
 void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& saved);
 /// d_out [t, hidden] → gradient of x.
-tensor::Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, tensor::View valid, BlockSaved saved, tensor::Tensor d_out,
-                              double balance_scale, WeightGradients* deferred);
+tensor::Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, tensor::View valid,
+                              BlockSaved saved, tensor::Tensor d_out, double balance_scale, WeightGradients* deferred);
 
 }  // namespace eddy::model

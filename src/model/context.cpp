@@ -6,7 +6,8 @@ namespace eddy::model {
 using tensor::Tensor;
 using tensor::View;
 
-Context::Context(const hf::ModelConfig& c, const parallel::Groups& g, const StageOptions& o) : config(c), groups(g), options(o) {
+Context::Context(const hf::ModelConfig& c, const parallel::Groups& g, const StageOptions& o)
+    : config(c), groups(g), options(o) {
   const auto frequencies = hf::rope_frequencies(c);
   rope = {frequencies.inverse_frequency, frequencies.magnitude};
   attention_scale = static_cast<float>(c.attention_scale());
@@ -29,7 +30,8 @@ Tensor gather_tokens(const Context& ctx, View local) {
 Tensor scatter_tokens(const Context& ctx, Tensor full) {
   if (ctx.tp() == 1) return full;
   Tensor local({full.shape()[0] / ctx.tp(), full.shape()[1]});
-  ctx.groups.tp->reduce_scatter(full.view().data, local.view().data, static_cast<std::size_t>(local.view().numel()), Dtype::f32);
+  ctx.groups.tp->reduce_scatter(full.view().data, local.view().data, static_cast<std::size_t>(local.view().numel()),
+                                Dtype::f32);
   return local;
 }
 View local_tokens(const Context& ctx, View full) {

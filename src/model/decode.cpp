@@ -24,7 +24,9 @@ using tensor::View;
 
 namespace {
 
-void sum_over(comm::Communicator& group, View x) { group.all_reduce(x.data, static_cast<std::size_t>(x.numel()), Dtype::f32, comm::Reduce::sum); }
+void sum_over(comm::Communicator& group, View x) {
+  group.all_reduce(x.data, static_cast<std::size_t>(x.numel()), Dtype::f32, comm::Reduce::sum);
+}
 
 Tensor normalise(const Context& ctx, View x, const Parameter& weight) {
   Tensor y({x.rows(), x.cols()});
@@ -58,8 +60,13 @@ struct DecodeStage::Impl {
   std::vector<Cache> caches;
   std::int64_t length = 0, max_tokens;
 
-  Impl(const hf::ModelConfig& c, const parallel::Groups& groups, const StagePlan& plan, const parallel::ParameterStore& store, std::int64_t max)
-      : ctx(c, groups, {}), first(groups.at.pp == 0), last(groups.at.pp == groups.layout.pp - 1), table(store.find("model.embed_tokens.weight")), max_tokens(max) {
+  Impl(const hf::ModelConfig& c, const parallel::Groups& groups, const StagePlan& plan,
+       const parallel::ParameterStore& store, std::int64_t max)
+      : ctx(c, groups, {}),
+        first(groups.at.pp == 0),
+        last(groups.at.pp == groups.layout.pp - 1),
+        table(store.find("model.embed_tokens.weight")),
+        max_tokens(max) {
     const auto range = plan.stages.at(static_cast<std::size_t>(groups.at.pp));
     for (int l = range.first; l < range.last; ++l) {
       layers.push_back(layer_weights(c, store, l));
@@ -79,13 +86,15 @@ struct DecodeStage::Impl {
 Tensor DecodeStage::Impl::attention(const AttentionWeights& w, Cache& cache, View x) {
   const auto& c = ctx.config;
   const std::int64_t n = x.rows(), all = length + n;
-  const int h = ctx.heads(), qk = c.qk_head_dim(), nope = c.qk_nope_head_dim, rope_dim = c.qk_rope_head_dim, dv = c.v_head_dim, rank = c.kv_lora_rank;
+  const int h = ctx.heads(), qk = c.qk_head_dim(), nope = c.qk_nope_head_dim, rope_dim = c.qk_rope_head_dim,
+            dv = c.v_head_dim, rank = c.kv_lora_rank;
   Tensor positions({n}, Dtype::i32);
   std::iota(positions.i32(), positions.i32() + n, static_cast<std::int32_t>(length));
 
   Tensor kv_a({n, rank + rope_dim}), q({n, h * qk});
   linear(ctx.stream, x, w.kv_a->value, kv_a);
-  rms_norm(ctx.stream, kv_a.view().col_range(0, rank), w.kv_a_norm->value, ctx.eps, cache.latent.view().row_range(length, all), {});
+  rms_norm(ctx.stream, kv_a.view().col_range(0, rank), w.kv_a_norm->value, ctx.eps,
+           cache.latent.view().row_range(length, all), {});
   const View key = cache.key.view().row_range(length, all);
   copy(ctx.stream, kv_a.view().col_range(rank, rank + rope_dim), key);
   rope(ctx.stream, key, 1, rope_dim, 0, positions, ctx.rope, false);
@@ -101,10 +110,12 @@ Tensor DecodeStage::Impl::attention(const AttentionWeights& w, Cache& cache, Vie
   const View latents = cache.latent.view().row_range(0, all), keys = cache.key.view().row_range(0, all);
   Tensor o({n, h * dv}), absorbed({n, rank}), scores({n, all});
   for (int i = 0; i < h; ++i) {
-    const View up = w.kv_b->value.row_range(i * (nope + dv), (i + 1) * (nope + dv));  // [nope + v, kv_lora] of this head
+    const View up =
+        w.kv_b->value.row_range(i * (nope + dv), (i + 1) * (nope + dv));  // [nope + v, kv_lora] of this head
     gemm(ctx.stream, q.view().col_range(i * qk, i * qk + nope), false, up.row_range(0, nope), false, absorbed);
     gemm(ctx.stream, absorbed, false, latents, true, scores, ctx.attention_scale);
-    gemm(ctx.stream, q.view().col_range(i * qk + nope, (i + 1) * qk), false, keys, true, scores, ctx.attention_scale, 1);
+    gemm(ctx.stream, q.view().col_range(i * qk + nope, (i + 1) * qk), false, keys, true, scores, ctx.attention_scale,
+         1);
     causal_softmax(scores, length);
     gemm(ctx.stream, scores, false, latents, false, absorbed);
     gemm(ctx.stream, absorbed, false, up.row_range(nope, nope + dv), true, o.view().col_range(i * dv, (i + 1) * dv));
@@ -126,7 +137,8 @@ Tensor DecodeStage::Impl::mlp(const MlpWeights& w, View x, bool split) {
   return out;
 }
 
-/// Every rank of the stage has all tokens: each runs its own experts on the pairs that chose them, and the sums are added.
+/// Every rank of the stage has all tokens: each runs its own experts on the pairs that chose them, and the sums are
+/// added.
 Tensor DecodeStage::Impl::moe(const MoeWeights& w, View x) {
   const auto& c = ctx.config;
   const std::int64_t n = x.rows(), k = c.top_k;
@@ -137,7 +149,8 @@ Tensor DecodeStage::Impl::moe(const MoeWeights& w, View x) {
   const std::int64_t begin = w.gate_up->info.begin[0], local = w.gate_up->info.extent[0];
   std::vector<std::vector<std::int32_t>> chosen(static_cast<std::size_t>(local));  // pairs t·k + j of each local expert
   for (std::int64_t i = 0; i < n * k; ++i)
-    if (const std::int64_t e = indices.i32()[i] - begin; e >= 0 && e < local) chosen[static_cast<std::size_t>(e)].push_back(static_cast<std::int32_t>(i));
+    if (const std::int64_t e = indices.i32()[i] - begin; e >= 0 && e < local)
+      chosen[static_cast<std::size_t>(e)].push_back(static_cast<std::int32_t>(i));
   std::vector<std::int64_t> offsets{0};
   std::vector<std::int32_t> pairs;
   for (const auto& list : chosen) {
@@ -151,7 +164,8 @@ Tensor DecodeStage::Impl::moe(const MoeWeights& w, View x) {
     tokens.i32()[r] = static_cast<std::int32_t>(pairs[static_cast<std::size_t>(r)] / k);
     slots.i32()[pairs[static_cast<std::size_t>(r)]] = static_cast<std::int32_t>(r);
   }
-  Tensor in({rows, c.hidden_size}), gate_up({rows, 2 * c.moe_intermediate_size}), act({rows, c.moe_intermediate_size}), results({rows, c.hidden_size});
+  Tensor in({rows, c.hidden_size}), gate_up({rows, 2 * c.moe_intermediate_size}), act({rows, c.moe_intermediate_size}),
+      results({rows, c.hidden_size});
   gather_rows(ctx.stream, x, tokens, in);
   grouped_gemm(ctx.stream, in, w.gate_up->value, true, offsets, gate_up);
   swiglu(ctx.stream, gate_up, act);
@@ -176,17 +190,22 @@ Tensor DecodeStage::Impl::logits(View x) {
   return all;
 }
 
-DecodeStage::DecodeStage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan, const parallel::ParameterStore& store,
-                         std::int64_t max_tokens)
+DecodeStage::DecodeStage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan,
+                         const parallel::ParameterStore& store, std::int64_t max_tokens)
     : impl_(std::make_unique<Impl>(config, groups, plan, store, max_tokens)) {}
 DecodeStage::~DecodeStage() = default;
-std::int64_t DecodeStage::length() const { return impl_->length; }
-void DecodeStage::clear() { impl_->length = 0; }
+std::int64_t DecodeStage::length() const {
+  return impl_->length;
+}
+void DecodeStage::clear() {
+  impl_->length = 0;
+}
 
 Tensor DecodeStage::forward(View ids, Tensor input) {
   Impl& m = *impl_;
   const std::int64_t n = ids.rows();
-  if (m.length + n > m.max_tokens) fail_run("the cache has room for {} tokens, {} are needed", m.max_tokens, m.length + n);
+  if (m.length + n > m.max_tokens)
+    fail_run("the cache has room for {} tokens, {} are needed", m.max_tokens, m.length + n);
   Tensor x = std::move(input);
   if (m.first) {
     x = Tensor({n, m.ctx.config.hidden_size});

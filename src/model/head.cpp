@@ -43,7 +43,8 @@ double reduce_chunk(const Context& ctx, View logits, View labels, std::int64_t v
 
 }  // namespace
 
-HeadResult head_loss(const Context& ctx, const Parameter& head, View x, View labels, bool train, double scale, const LogitsSink& sink) {
+HeadResult head_loss(const Context& ctx, const Parameter& head, View x, View labels, bool train, double scale,
+                     const LogitsSink& sink) {
   const Tensor gathered = ctx.tp() > 1 ? gather_tokens(ctx, x) : Tensor();
   const View all = gathered ? gathered.view() : x;  // [T, hidden]
   const std::int64_t tokens = all.rows(), chunk = std::min(ctx.options.head_chunk, tokens), vocab = head.value.rows();
@@ -52,13 +53,15 @@ HeadResult head_loss(const Context& ctx, const Parameter& head, View x, View lab
   Tensor buffer({chunk, vocab}), row_max({chunk}), sums({2 * chunk});
   for (std::int64_t begin = 0; begin < tokens; begin += chunk) {
     const std::int64_t end = std::min(begin + chunk, tokens), n = end - begin;
-    const View logits = buffer.view().row_range(0, n), some = all.row_range(begin, end), wanted = labels.row_range(begin, end);
+    const View logits = buffer.view().row_range(0, n), some = all.row_range(begin, end),
+               wanted = labels.row_range(begin, end);
     linear(ctx.stream, some, head.value, logits);
     if (sink) sink(begin, logits);
-    result.loss_sum += reduce_chunk(ctx, logits, wanted, head.info.begin[0], row_max.view().row_range(0, n), sums.view().row_range(0, 2 * n));
+    result.loss_sum += reduce_chunk(ctx, logits, wanted, head.info.begin[0], row_max.view().row_range(0, n),
+                                    sums.view().row_range(0, 2 * n));
     if (!train) continue;
-    cross_entropy_backward(ctx.stream, logits, wanted, head.info.begin[0], row_max.view().row_range(0, n), sums.view().row_range(0, n),
-                           static_cast<float>(scale));
+    cross_entropy_backward(ctx.stream, logits, wanted, head.info.begin[0], row_max.view().row_range(0, n),
+                           sums.view().row_range(0, n), static_cast<float>(scale));
     linear_backward_input(ctx.stream, logits, head.value, d_all.view().row_range(begin, end));
     if (head.grad) linear_backward_weight(ctx.stream, logits, some, head.grad);
   }

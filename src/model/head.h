@@ -1,6 +1,6 @@
 #pragma once
-// The vocabulary's two ends, split over TP by rows: embedding, and head with cross-entropy. Logits are computed a chunk of tokens
-// at a time; in training their gradient is taken in place at once, so that no [T, V] tensor lives.
+// The vocabulary's two ends, split over TP by rows: embedding, and head with cross-entropy. Logits are computed a chunk
+// of tokens at a time; in training their gradient is taken in place at once, so that no [T, V] tensor lives.
 #include <functional>
 
 #include "model/context.h"
@@ -14,11 +14,13 @@ tensor::Tensor embed(const Context& ctx, const Parameter& table, tensor::View id
 void embed_backward(const Context& ctx, const Parameter& table, tensor::View ids, tensor::View d);
 
 struct HeadResult {
-  double loss_sum = 0;      ///< Σ of the counted tokens' losses over all T tokens; the same on every TP rank
-  tensor::Tensor d_x;       ///< [t, hidden], when `train`
+  double loss_sum = 0;  ///< Σ of the counted tokens' losses over all T tokens; the same on every TP rank
+  tensor::Tensor d_x;   ///< [t, hidden], when `train`
 };
 using LogitsSink = std::function<void(std::int64_t first_token, tensor::View logits)>;
-/// x [t, hidden] after the final norm; labels int32 [T], -1 not counted. train: also d_x and the head's gradient, of scale · loss_sum.
-HeadResult head_loss(const Context& ctx, const Parameter& head, tensor::View x, tensor::View labels, bool train, double scale, const LogitsSink& sink);
+/// x [t, hidden] after the final norm; labels int32 [T], -1 not counted. train: also d_x and the head's gradient, of
+/// scale · loss_sum.
+HeadResult head_loss(const Context& ctx, const Parameter& head, tensor::View x, tensor::View labels, bool train,
+                     double scale, const LogitsSink& sink);
 
 }  // namespace eddy::model

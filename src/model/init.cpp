@@ -17,11 +17,14 @@ void initialise(const hf::ModelConfig& config, const parallel::Parameter& p, std
     return;
   }
   const std::uint64_t key = mix(seed, xxh3(info.name));
-  const std::int64_t cols = info.extent.back(), global_cols = info.global_shape.back(), rows = n / std::max<std::int64_t>(cols, 1);
-  const std::int64_t middle = info.extent.size() == 3 ? info.extent[1] : 1, global_middle = info.extent.size() == 3 ? info.global_shape[1] : 1;
+  const std::int64_t cols = info.extent.back(), global_cols = info.global_shape.back(),
+                     rows = n / std::max<std::int64_t>(cols, 1);
+  const std::int64_t middle = info.extent.size() == 3 ? info.extent[1] : 1,
+                     global_middle = info.extent.size() == 3 ? info.global_shape[1] : 1;
   for (std::int64_t r = 0; r < rows; ++r) {
     const std::int64_t i = r / middle + info.begin[0], j = info.extent.size() == 3 ? r % middle + info.begin[1] : 0;
-    const std::int64_t start = (i * global_middle + j) * global_cols + info.begin.back();  // global index of the row's first element
+    const std::int64_t start =
+        (i * global_middle + j) * global_cols + info.begin.back();  // global index of the row's first element
     for (std::int64_t c = 0; c < cols; ++c) {
       const auto at = static_cast<std::uint64_t>(start + c);
       value[r * cols + c] = static_cast<float>(config.initializer_range * normal2(philox(key, at / 2))[at % 2]);

@@ -59,12 +59,14 @@ MicroBatch make_micro_batch(std::span<const Row> rows, int vocab_size, int max_p
     for (std::int64_t i = 0; i < length; ++i) {
       const std::int32_t id = r.ids[static_cast<std::size_t>(i)];
       if (id < 0 || id >= vocab_size)
-        fail_input("token id {} is outside the model's vocabulary of {}: the shards were made with another tokenizer", id, vocab_size);
+        fail_input("token id {} is outside the model's vocabulary of {}: the shards were made with another tokenizer",
+                   id, vocab_size);
       b.ids.i32()[at + i] = id;
     }
     std::int64_t begin = at;
     for (const std::int32_t n : r.doc_lengths) {
-      if (n > max_positions) fail_input("a document of {} tokens is longer than the model's {} positions", n, max_positions);
+      if (n > max_positions)
+        fail_input("a document of {} tokens is longer than the model's {} positions", n, max_positions);
       if (begin + n > at + length) fail_run("a packed row's documents are longer than the row of {} tokens", length);
       add_document(b, begin, begin + n, r.loss.data() + (begin - at));
       begin += n;

@@ -17,14 +17,14 @@ struct Row {
 
 /// T = rows · seq_len tokens, padded to a multiple of `multiple_of` (tensor parallelism cuts them along T).
 struct MicroBatch {
-  std::int64_t tokens = 0;               ///< T
-  tensor::Tensor ids;                    ///< int32 [T]; padding is 0
-  tensor::Tensor positions;              ///< int32 [T], restarting with each document
-  tensor::Tensor labels;                 ///< int32 [T]: the next token of the same document where it counts, else -1
-  tensor::Tensor valid;                  ///< uint8 [T]: 0 for padding, which no expert sees
-  tensor::Tensor mtp_ids;                ///< int32 [T]: the next token of the same document, else -1
-  tensor::Tensor mtp_labels;             ///< int32 [T]: the token after that of the same document where it counts, else -1
-  tensor::Tensor mtp_valid;              ///< uint8 [T]: mtp_ids >= 0
+  std::int64_t tokens = 0;    ///< T
+  tensor::Tensor ids;         ///< int32 [T]; padding is 0
+  tensor::Tensor positions;   ///< int32 [T], restarting with each document
+  tensor::Tensor labels;      ///< int32 [T]: the next token of the same document where it counts, else -1
+  tensor::Tensor valid;       ///< uint8 [T]: 0 for padding, which no expert sees
+  tensor::Tensor mtp_ids;     ///< int32 [T]: the next token of the same document, else -1
+  tensor::Tensor mtp_labels;  ///< int32 [T]: the token after that of the same document where it counts, else -1
+  tensor::Tensor mtp_valid;   ///< uint8 [T]: mtp_ids >= 0
   std::vector<std::int32_t> cu_seqlens;  ///< [documents + 1], last T; each row's padding is a document of its own
   std::vector<std::int64_t> row_begin;   ///< [rows + 1] first token of each row (the balance loss is by row)
   std::int64_t label_count = 0, mtp_label_count = 0;

@@ -23,8 +23,8 @@ Tensor mlp_forward(const Context& ctx, const MlpWeights& w, bool split, View x, 
   return split ? scatter_tokens(ctx, std::move(out)) : std::move(out);
 }
 
-Tensor mlp_backward(const Context& ctx, const MlpWeights& w, bool split, const std::shared_ptr<Tensor>& x, MlpSaved s, View d_out,
-                    WeightGradients* deferred) {
+Tensor mlp_backward(const Context& ctx, const MlpWeights& w, bool split, const std::shared_ptr<Tensor>& x, MlpSaved s,
+                    View d_out, WeightGradients* deferred) {
   const bool gathers = split && ctx.tp() > 1;
   if (gathers && !s.gathered) s.gathered = gather_tokens(ctx, *x);
   Tensor full = gathers ? gather_tokens(ctx, d_out) : Tensor();
@@ -44,7 +44,8 @@ Tensor mlp_backward(const Context& ctx, const MlpWeights& w, bool split, const s
   linear_backward_input(ctx.stream, d_gate, w.gate->value, dx);
   linear_backward_input(ctx.stream, d_up, w.up->value, dx, 1);
   if (w.gate->grad || w.up->grad)
-    weight_gradient(deferred, [stream = ctx.stream, d = std::move(s.gate_up), gathered = std::move(s.gathered), x, width, gate = w.gate, up = w.up] {
+    weight_gradient(deferred, [stream = ctx.stream, d = std::move(s.gate_up), gathered = std::move(s.gathered), x,
+                               width, gate = w.gate, up = w.up] {
       const View in = gathered ? gathered.view() : x->view();
       if (gate->grad) linear_backward_weight(stream, d.view().col_range(0, width), in, gate->grad);
       if (up->grad) linear_backward_weight(stream, d.view().col_range(width, 2 * width), in, up->grad);

@@ -56,7 +56,8 @@ Tensor weighted(const Context& ctx, const MoeSaved& s) {
 
 std::size_t MoeSaved::bytes() const {
   std::size_t n = plan.bytes() + shared.bytes();
-  for (const Tensor* t : {&scores, &indices, &weights, &row_weights, &rows, &gate_up, &act, &balance_share}) n += t->bytes();
+  for (const Tensor* t : {&scores, &indices, &weights, &row_weights, &rows, &gate_up, &act, &balance_share})
+    n += t->bytes();
   return n;
 }
 void MoeSaved::drop_activations() {
@@ -81,7 +82,8 @@ Tensor moe_forward(const Context& ctx, const MoeWeights& w, const MicroBatch& ba
     router_replay(ctx.stream, logits, s.indices, ctx.router, s.scores, s.weights);
   } else {
     s.indices = Tensor({own, k}, Dtype::i32);
-    router(ctx.stream, logits, w.bias ? w.bias->value : View(), local_tokens(ctx, valid), ctx.router, s.scores, s.indices, s.weights);
+    router(ctx.stream, logits, w.bias ? w.bias->value : View(), local_tokens(ctx, valid), ctx.router, s.scores,
+           s.indices, s.weights);
     s.plan = parallel::plan_dispatch(ep, s.indices, c.n_routed_experts);
     if (counts)
       for (std::int64_t i = 0; i < own * k; ++i)
@@ -108,8 +110,8 @@ Tensor moe_forward(const Context& ctx, const MoeWeights& w, const MicroBatch& ba
   return out;
 }
 
-Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& batch, const std::shared_ptr<Tensor>& x, MoeSaved s, View d_out,
-                    double balance_scale, WeightGradients* deferred) {
+Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& batch, const std::shared_ptr<Tensor>& x,
+                    MoeSaved s, View d_out, double balance_scale, WeightGradients* deferred) {
   const auto& c = ctx.config;
   comm::Communicator& ep = *ctx.groups.ep;
   const std::int64_t own = d_out.rows();
@@ -122,21 +124,22 @@ Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& b
   Tensor d_weighted(s.act.shape());
   grouped_gemm(ctx.stream, d_results, w.down->value, false, s.plan.offsets, d_weighted);
   if (w.down->grad)
-    weight_gradient(deferred, [stream = ctx.stream, d = std::move(d_results), in = weighted(ctx, s), offsets = s.plan.offsets, p = w.down] {
-      grouped_gemm_backward_weight(stream, d, in, offsets, p->grad);
-    });
+    weight_gradient(deferred,
+                    [stream = ctx.stream, d = std::move(d_results), in = weighted(ctx, s), offsets = s.plan.offsets,
+                     p = w.down] { grouped_gemm_backward_weight(stream, d, in, offsets, p->grad); });
   Tensor d_row_weights({s.plan.received, 1});
   const Tensor order = own_order(s.plan.received);
-  combine_rows_backward_weights(ctx.stream, d_weighted, s.act, order.view().reshape({s.plan.received, 1}), d_row_weights);
+  combine_rows_backward_weights(ctx.stream, d_weighted, s.act, order.view().reshape({s.plan.received, 1}),
+                                d_row_weights);
   Tensor d_act(s.act.shape());
   gather_rows_scaled(ctx.stream, d_weighted, order, s.row_weights, d_act);
   swiglu_backward(ctx.stream, d_act, s.gate_up, s.gate_up);
   Tensor d_rows({s.plan.received, c.hidden_size});
   grouped_gemm(ctx.stream, s.gate_up, w.gate_up->value, false, s.plan.offsets, d_rows);
   if (w.gate_up->grad)
-    weight_gradient(deferred, [stream = ctx.stream, d = std::move(s.gate_up), in = std::move(s.rows), offsets = s.plan.offsets, p = w.gate_up] {
-      grouped_gemm_backward_weight(stream, d, in, offsets, p->grad);
-    });
+    weight_gradient(deferred,
+                    [stream = ctx.stream, d = std::move(s.gate_up), in = std::move(s.rows), offsets = s.plan.offsets,
+                     p = w.gate_up] { grouped_gemm_backward_weight(stream, d, in, offsets, p->grad); });
   const Tensor back = return_from_experts(ctx.stream, ep, s.plan, d_rows);
   const Tensor d_weights = by_choice(s, return_from_experts(ctx.stream, ep, s.plan, d_row_weights));
 
@@ -147,11 +150,14 @@ Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& b
   combine_rows(ctx.stream, back, s.plan.slots, {}, accumulate, dx);
 
   Tensor d_logits(s.scores.shape()), d_scores;
-  if (s.balance_share && balance_scale != 0) d_scores = balance_backward(ctx, batch, s.scores, s.indices, s.balance_share, balance_scale);
+  if (s.balance_share && balance_scale != 0)
+    d_scores = balance_backward(ctx, batch, s.scores, s.indices, s.balance_share, balance_scale);
   router_backward(ctx.stream, d_weights, s.scores, s.indices, d_scores, ctx.router, d_logits);
   linear_backward_input(ctx.stream, d_logits, w.gate->value, dx, 1);
   if (w.gate->grad)
-    weight_gradient(deferred, [stream = ctx.stream, d = std::move(d_logits), x, p = w.gate] { linear_backward_weight(stream, d, *x, p->grad); });
+    weight_gradient(deferred, [stream = ctx.stream, d = std::move(d_logits), x, p = w.gate] {
+      linear_backward_weight(stream, d, *x, p->grad);
+    });
   return dx;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// The mixture of experts (DeepSeek-V3, arXiv 2412.19437, §2.1.2): router on own tokens, dispatch over the EP group, the local
-// experts' SwiGLU, return, sum; the shared expert beside it.
+// The mixture of experts (DeepSeek-V3, arXiv 2412.19437, §2.1.2): router on own tokens, dispatch over the EP group, the
+// local experts' SwiGLU, return, sum; the shared expert beside it.
 #include "model/mlp.h"
 #include "parallel/dispatch.h"
 
@@ -8,15 +8,16 @@ namespace eddy::model {
 
 /// t = T / TP own tokens, k choices, R rows this rank's experts got.
 struct MoeSaved {
-  tensor::Tensor scores;         ///< [t, E]
-  tensor::Tensor indices;        ///< int32 [t, k]; with the dispatch plan: kept by every recomputation mode
-  tensor::Tensor weights;        ///< [t, k]
+  tensor::Tensor scores;   ///< [t, E]
+  tensor::Tensor indices;  ///< int32 [t, k]; with the dispatch plan: kept by every recomputation mode
+  tensor::Tensor weights;  ///< [t, k]
   parallel::DispatchPlan plan;
-  tensor::Tensor row_weights;    ///< [R, 1] weight of each row, in expert order
-  tensor::Tensor rows;           ///< [R, hidden]
-  tensor::Tensor gate_up;        ///< [R, 2·width]
-  tensor::Tensor act;            ///< [R, width] before the weight; dropped by selective recomputation
-  tensor::Tensor balance_share;  ///< [rows of the micro-batch, E] factor of each expert in the balance loss; empty when off
+  tensor::Tensor row_weights;  ///< [R, 1] weight of each row, in expert order
+  tensor::Tensor rows;         ///< [R, hidden]
+  tensor::Tensor gate_up;      ///< [R, 2·width]
+  tensor::Tensor act;          ///< [R, width] before the weight; dropped by selective recomputation
+  tensor::Tensor
+      balance_share;  ///< [rows of the micro-batch, E] factor of each expert in the balance loss; empty when off
   MlpSaved shared;
   std::size_t bytes() const;
   void drop_activations();
@@ -24,10 +25,11 @@ struct MoeSaved {
 };
 
 /// counts [E] (may be null) += own tokens of each expert, unless the routing in `saved` is replayed.
-tensor::Tensor moe_forward(const Context& ctx, const MoeWeights& w, const MicroBatch& batch, tensor::View valid, tensor::View x, MoeSaved& saved,
-                           std::vector<std::int64_t>* counts);
+tensor::Tensor moe_forward(const Context& ctx, const MoeWeights& w, const MicroBatch& batch, tensor::View valid,
+                           tensor::View x, MoeSaved& saved, std::vector<std::int64_t>* counts);
 /// d_out [t, hidden] → gradient of x [t, hidden]; balance_scale: factor of the balance loss in the gradient.
-tensor::Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& batch, const std::shared_ptr<tensor::Tensor>& x, MoeSaved saved,
-                            tensor::View d_out, double balance_scale, WeightGradients* deferred);
+tensor::Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& batch,
+                            const std::shared_ptr<tensor::Tensor>& x, MoeSaved saved, tensor::View d_out,
+                            double balance_scale, WeightGradients* deferred);
 
 }  // namespace eddy::model

@@ -27,8 +27,9 @@ std::size_t MtpSaved::bytes() const {
   return n;
 }
 
-double mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table, const Parameter& head, const MicroBatch& batch, View hidden,
-                   bool train, double scale, const LogitsSink& sink, MtpSaved& s, std::vector<std::int64_t>* counts) {
+double mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table, const Parameter& head,
+                   const MicroBatch& batch, View hidden, bool train, double scale, const LogitsSink& sink, MtpSaved& s,
+                   std::vector<std::int64_t>* counts) {
   const std::int64_t own = hidden.rows(), h = ctx.config.hidden_size;
   s.hidden = Tensor({own, h});
   kernels::copy(ctx.stream, hidden, s.hidden);
@@ -36,8 +37,10 @@ double mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& tab
   Tensor z({own, h});
   kernels::linear(ctx.stream, joined(ctx, w, s), w.eh_proj->value, z);
   s.out = block_forward(ctx, w.layer, batch, batch.mtp_valid, std::move(z), s.block, counts);
-  if (train) drop_recomputable(ctx, w.layer, s.block);
-  else s.block = {};
+  if (train)
+    drop_recomputable(ctx, w.layer, s.block);
+  else
+    s.block = {};
   Tensor normed({own, h});
   s.out_inv = Tensor({own});
   kernels::rms_norm(ctx.stream, s.out, w.norm->value, ctx.eps, normed, s.out_inv);
@@ -46,11 +49,12 @@ double mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& tab
   return r.loss_sum;
 }
 
-Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& table, const MicroBatch& batch, MtpSaved s, double balance_scale,
-                    WeightGradients* deferred) {
+Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& table, const MicroBatch& batch,
+                    MtpSaved s, double balance_scale, WeightGradients* deferred) {
   const std::int64_t own = s.hidden.shape()[0], h = ctx.config.hidden_size;
   kernels::rms_norm_backward(ctx.stream, s.d_normed, s.out, w.norm->value, s.out_inv, {}, s.d_normed, w.norm->grad);
-  Tensor dz = block_backward(ctx, w.layer, batch, batch.mtp_valid, std::move(s.block), std::move(s.d_normed), balance_scale, deferred);
+  Tensor dz = block_backward(ctx, w.layer, batch, batch.mtp_valid, std::move(s.block), std::move(s.d_normed),
+                             balance_scale, deferred);
   Tensor d_both({own, 2 * h});
   kernels::linear_backward_input(ctx.stream, dz, w.eh_proj->value, d_both);
   if (w.eh_proj->grad)
@@ -58,8 +62,10 @@ Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& ta
       kernels::linear_backward_weight(stream, dz, both, p->grad);
     });
   Tensor d_embedded({own, h}), d_hidden({own, h});
-  kernels::rms_norm_backward(ctx.stream, d_both.view().col_range(0, h), s.embedded, w.enorm->value, s.embedded_inv, {}, d_embedded, w.enorm->grad);
-  kernels::rms_norm_backward(ctx.stream, d_both.view().col_range(h, 2 * h), s.hidden, w.hnorm->value, s.hidden_inv, {}, d_hidden, w.hnorm->grad);
+  kernels::rms_norm_backward(ctx.stream, d_both.view().col_range(0, h), s.embedded, w.enorm->value, s.embedded_inv, {},
+                             d_embedded, w.enorm->grad);
+  kernels::rms_norm_backward(ctx.stream, d_both.view().col_range(h, 2 * h), s.hidden, w.hnorm->value, s.hidden_inv, {},
+                             d_hidden, w.hnorm->grad);
   embed_backward(ctx, table, batch.mtp_ids, d_embedded);
   return d_hidden;
 }

@@ -44,8 +44,10 @@ class Lister {
     split(a + "kv_b_proj.weight", {heads * (c_.qk_nope_head_dim + c_.v_head_dim), c_.kv_lora_rank}, 0, layer);
     split(a + "o_proj.weight", {h, heads * c_.v_head_dim}, 1, layer);
     norm(p + "post_attention_layernorm.weight", h, layer);
-    if (c_.is_moe(layer)) experts(p + "mlp.", layer);
-    else dense(p + "mlp.", layer);
+    if (c_.is_moe(layer))
+      experts(p + "mlp.", layer);
+    else
+      dense(p + "mlp.", layer);
   }
   void mtp(int layer) {
     const std::string p = "model.layers." + std::to_string(layer) + ".";
@@ -69,7 +71,9 @@ class Lister {
     out_.push_back(std::move(p));
     return out_.back();
   }
-  ParameterInfo& whole(const std::string& name, Dims shape, int layer) { return add(name, std::move(shape), Group::stage, layer); }
+  ParameterInfo& whole(const std::string& name, Dims shape, int layer) {
+    return add(name, std::move(shape), Group::stage, layer);
+  }
   void norm(const std::string& name, std::int64_t n, int layer) { whole(name, {n}, layer); }
   /// Cut along `axis` into TP parts; a vocabulary that TP does not divide gives parts that differ by one row.
   ParameterInfo& split(const std::string& name, Dims shape, std::size_t axis, int layer) {
@@ -114,13 +118,16 @@ class Lister {
 /// Forward FLOPs of one token in one decoder layer, attention over seq_len / 2 keys on average.
 double layer_flops(const hf::ModelConfig& c, int layer, std::int64_t seq_len) {
   const double h = c.hidden_size, heads = c.num_heads, qk = c.qk_head_dim(), v = c.v_head_dim;
-  double params = h * (c.kv_lora_rank + c.qk_rope_head_dim) + heads * (c.qk_nope_head_dim + v) * c.kv_lora_rank + h * heads * v;
+  double params =
+      h * (c.kv_lora_rank + c.qk_rope_head_dim) + heads * (c.qk_nope_head_dim + v) * c.kv_lora_rank + h * heads * v;
   params += c.q_lora_rank > 0 ? c.q_lora_rank * (h + heads * qk) : heads * qk * h;
   params += c.is_moe(layer) ? 3 * h * c.moe_intermediate_size * (c.top_k + c.n_shared_experts) + h * c.n_routed_experts
                             : 3 * h * c.intermediate_size;
   return 2 * params + 2 * (static_cast<double>(seq_len) / 2) * heads * (qk + v);
 }
-double head_flops(const hf::ModelConfig& c) { return 2.0 * c.hidden_size * c.vocab_size; }
+double head_flops(const hf::ModelConfig& c) {
+  return 2.0 * c.hidden_size * c.vocab_size;
+}
 double mtp_flops(const hf::ModelConfig& c, std::int64_t seq_len) {
   return layer_flops(c, c.num_layers, seq_len) + head_flops(c) + 4.0 * c.hidden_size * c.hidden_size;
 }
@@ -131,17 +138,21 @@ StagePlan plan_stages(const hf::ModelConfig& c, int pp, bool mtp, std::int64_t s
   const int n = c.num_layers;
   if (pp < 1 || pp > n) fail_input("parallel.pp={}: a model of {} layers has 1 to {} pipeline stages", pp, n, n);
   std::vector<double> sum(static_cast<std::size_t>(n) + 1, 0);
-  for (int l = 0; l < n; ++l) sum[static_cast<std::size_t>(l) + 1] = sum[static_cast<std::size_t>(l)] + layer_flops(c, l, seq_len);
+  for (int l = 0; l < n; ++l)
+    sum[static_cast<std::size_t>(l) + 1] = sum[static_cast<std::size_t>(l)] + layer_flops(c, l, seq_len);
   const double tail = head_flops(c) + (mtp ? mtp_flops(c, seq_len) : 0);
   // best[s][l]: the least possible cost of the costliest of s stages that hold the first l layers.
   const double inf = std::numeric_limits<double>::infinity();
-  std::vector<std::vector<double>> best(static_cast<std::size_t>(pp) + 1, std::vector<double>(static_cast<std::size_t>(n) + 1, inf));
-  std::vector<std::vector<int>> cut(static_cast<std::size_t>(pp) + 1, std::vector<int>(static_cast<std::size_t>(n) + 1, 0));
+  std::vector<std::vector<double>> best(static_cast<std::size_t>(pp) + 1,
+                                        std::vector<double>(static_cast<std::size_t>(n) + 1, inf));
+  std::vector<std::vector<int>> cut(static_cast<std::size_t>(pp) + 1,
+                                    std::vector<int>(static_cast<std::size_t>(n) + 1, 0));
   best[0][0] = 0;
   for (std::size_t s = 1; s <= static_cast<std::size_t>(pp); ++s)
     for (int l = static_cast<int>(s); l <= n; ++l)
       for (int k = static_cast<int>(s) - 1; k < l; ++k) {
-        const double last = sum[static_cast<std::size_t>(l)] - sum[static_cast<std::size_t>(k)] + (static_cast<int>(s) == pp ? tail : 0);
+        const double last = sum[static_cast<std::size_t>(l)] - sum[static_cast<std::size_t>(k)] +
+                            (static_cast<int>(s) == pp ? tail : 0);
         const double cost = std::max(best[s - 1][static_cast<std::size_t>(k)], last);
         if (cost < best[s][static_cast<std::size_t>(l)]) {
           best[s][static_cast<std::size_t>(l)] = cost;
@@ -160,10 +171,12 @@ StagePlan plan_stages(const hf::ModelConfig& c, int pp, bool mtp, std::int64_t s
 }
 
 parallel::Divisors divisors(const hf::ModelConfig& c) {
-  return {c.num_heads, std::max(1, c.n_routed_experts), c.first_k_dense_replace > 0 || c.n_routed_experts == 0 ? c.intermediate_size : 1, c.num_layers};
+  return {c.num_heads, std::max(1, c.n_routed_experts),
+          c.first_k_dense_replace > 0 || c.n_routed_experts == 0 ? c.intermediate_size : 1, c.num_layers};
 }
 
-std::vector<ParameterInfo> stage_parameters(const hf::ModelConfig& config, const Layout& layout, int rank, const StagePlan& plan) {
+std::vector<ParameterInfo> stage_parameters(const hf::ModelConfig& config, const Layout& layout, int rank,
+                                            const StagePlan& plan) {
   const Coordinates at = parallel::coordinates(layout, rank);
   const auto& range = plan.stages.at(static_cast<std::size_t>(at.pp));
   const bool first = at.pp == 0, last = at.pp == layout.pp - 1;

@@ -15,7 +15,8 @@ struct StagePlan {
   std::vector<Range> stages;
   bool mtp = false;  ///< the last stage holds the MTP layer (and, with several stages, a copy of the embedding)
 };
-/// Minimises the costliest stage (forward FLOPs a token at `seq_len`: head and MTP count on the last one); every stage has a layer.
+/// Minimises the costliest stage (forward FLOPs a token at `seq_len`: head and MTP count on the last one); every stage
+/// has a layer.
 StagePlan plan_stages(const hf::ModelConfig& config, int pp, bool mtp, std::int64_t seq_len);
 
 /// What of the model limits a layout (for parallel::validate).
@@ -23,11 +24,13 @@ parallel::Divisors divisors(const hf::ModelConfig& config);
 
 /// Every parameter of `rank`, with its slice, in a fixed order. Names are Hugging Face's, a layer's experts stacked:
 /// …mlp.experts.gate_up_proj [E, 2·width, hidden] (gate rows first), …mlp.experts.down_proj [E, hidden, width].
-std::vector<parallel::ParameterInfo> stage_parameters(const hf::ModelConfig& config, const parallel::Layout& layout, int rank, const StagePlan& plan);
+std::vector<parallel::ParameterInfo> stage_parameters(const hf::ModelConfig& config, const parallel::Layout& layout,
+                                                      int rank, const StagePlan& plan);
 /// Every parameter of the model, once, unsliced (layout of one rank).
 std::vector<parallel::ParameterInfo> all_parameters(const hf::ModelConfig& config, bool mtp);
 
-/// Forward FLOPs of one token at sequence length `seq_len` by the formula of docs/numerics.md (6 × active matrix parameters / 3 …).
+/// Forward FLOPs of one token at sequence length `seq_len` by the formula of docs/numerics.md (6 × active matrix
+/// parameters / 3 …).
 double forward_flops_per_token(const hf::ModelConfig& config, bool mtp, std::int64_t seq_len);
 
 }  // namespace eddy::model

@@ -28,10 +28,19 @@ LossSums& LossSums::operator+=(const LossSums& o) {
 
 namespace {
 
+void count(const parallel::DispatchPlan& plan, int ep_rank, RoutedRows& rows) {
+  if (plan.send_rows.empty()) return;  // a dense layer
+  const auto own = static_cast<std::size_t>(ep_rank);
+  rows.sent += plan.pairs;
+  rows.received += plan.received;
+  rows.sent_away += plan.pairs - static_cast<std::int64_t>(plan.send_rows[own]);
+  rows.received_away += plan.received - static_cast<std::int64_t>(plan.recv_rows[own]);
+}
+
 struct StageSaved final : Saved {
   std::vector<BlockSaved> blocks;
-  Tensor out, out_inv;   // [t, hidden] before the final norm, [t]; last stage
-  Tensor d_normed;       // [t, hidden] gradient of the head's input, taken in the forward pass; last stage
+  Tensor out, out_inv;  // [t, hidden] before the final norm, [t]; last stage
+  Tensor d_normed;      // [t, hidden] gradient of the head's input, taken in the forward pass; last stage
   MtpSaved mtp;
   double balance_scale = 0;
 
@@ -52,9 +61,14 @@ struct Stage::Impl {
   std::vector<LayerWeights> layers;
   std::optional<MtpWeights> mtp;
   std::vector<std::vector<std::int64_t>> counts;  // [MoE layers, the MTP layer's last][E]
+  std::vector<RoutedRows> routed;
 
-  Impl(const hf::ModelConfig& c, const parallel::Groups& groups, const StagePlan& plan, const parallel::ParameterStore& store, const StageOptions& o)
-      : ctx(c, groups, o), range(plan.stages.at(static_cast<std::size_t>(groups.at.pp))), first(groups.at.pp == 0), last(groups.at.pp == groups.layout.pp - 1) {
+  Impl(const hf::ModelConfig& c, const parallel::Groups& groups, const StagePlan& plan,
+       const parallel::ParameterStore& store, const StageOptions& o)
+      : ctx(c, groups, o),
+        range(plan.stages.at(static_cast<std::size_t>(groups.at.pp))),
+        first(groups.at.pp == 0),
+        last(groups.at.pp == groups.layout.pp - 1) {
     for (int l = range.first; l < range.last; ++l) layers.push_back(layer_weights(c, store, l));
     table = store.find("model.embed_tokens.weight");
     if (last) {
@@ -68,6 +82,7 @@ struct Stage::Impl {
     std::size_t n = mtp && mtp->layer.moe ? 1 : 0;
     for (const auto& l : layers) n += l.moe ? 1 : 0;
     counts.assign(n, std::vector<std::int64_t>(static_cast<std::size_t>(ctx.config.n_routed_experts), 0));
+    routed.clear();
   }
   std::vector<const MoeWeights*> moe_layers() const {
     std::vector<const MoeWeights*> out;
@@ -97,19 +112,26 @@ LossSums Stage::Impl::loss(const MicroBatch& batch, View hidden, bool train, con
   saved.d_normed = std::move(r.d_x);
   if (mtp) {
     std::vector<std::int64_t>* mtp_counts = train && mtp->layer.moe ? &counts.back() : nullptr;
-    sums.mtp = mtp_forward(ctx, *mtp, *table, *head, batch, normed, train, scale.mtp, sink(true), saved.mtp, mtp_counts);
+    sums.mtp =
+        mtp_forward(ctx, *mtp, *table, *head, batch, normed, train, scale.mtp, sink(true), saved.mtp, mtp_counts);
     sums.mtp_count = batch.mtp_label_count;
   }
   return sums;
 }
 
-Stage::Stage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan, const parallel::ParameterStore& store,
-             const StageOptions& options)
+Stage::Stage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan,
+             const parallel::ParameterStore& store, const StageOptions& options)
     : impl_(std::make_unique<Impl>(config, groups, plan, store, options)) {}
 Stage::~Stage() = default;
-bool Stage::first() const { return impl_->first; }
-bool Stage::last() const { return impl_->last; }
-std::int64_t Stage::hidden_size() const { return impl_->ctx.config.hidden_size; }
+bool Stage::first() const {
+  return impl_->first;
+}
+bool Stage::last() const {
+  return impl_->last;
+}
+std::int64_t Stage::hidden_size() const {
+  return impl_->ctx.config.hidden_size;
+}
 
 Stage::Output Stage::forward(const MicroBatch& batch, Tensor input, Pass pass, const LossScale& scale) {
   Impl& m = *impl_;
@@ -133,7 +155,11 @@ Stage::Output Stage::forward(const MicroBatch& batch, Tensor input, Pass pass, c
   } else {
     out.hidden = std::move(x);
   }
-  if (train) out.saved = std::move(saved);
+  if (!train) return out;
+  RoutedRows& rows = m.routed.emplace_back();
+  for (const BlockSaved& b : saved->blocks) count(b.moe.plan, m.ctx.groups.at.ep, rows);
+  count(saved->mtp.block.moe.plan, m.ctx.groups.at.ep, rows);
+  out.saved = std::move(saved);
   return out;
 }
 
@@ -142,12 +168,15 @@ Tensor Stage::backward(const MicroBatch& batch, std::unique_ptr<Saved> opaque, T
   auto& s = dynamic_cast<StageSaved&>(*opaque);
   if (m.last) {
     d = std::move(s.d_normed);
-    if (m.mtp) kernels::add(m.ctx.stream, mtp_backward(m.ctx, *m.mtp, *m.table, batch, std::move(s.mtp), s.balance_scale, deferred), d);
+    if (m.mtp)
+      kernels::add(m.ctx.stream,
+                   mtp_backward(m.ctx, *m.mtp, *m.table, batch, std::move(s.mtp), s.balance_scale, deferred), d);
     kernels::rms_norm_backward(m.ctx.stream, d, s.out, m.norm->value, s.out_inv, {}, d, m.norm->grad);
     s.out.reset();
   }
   for (std::size_t i = m.layers.size(); i-- > 0;) {
-    d = block_backward(m.ctx, m.layers[i], batch, batch.valid, std::move(s.blocks[i]), std::move(d), s.balance_scale, deferred);
+    d = block_backward(m.ctx, m.layers[i], batch, batch.valid, std::move(s.blocks[i]), std::move(d), s.balance_scale,
+                       deferred);
     s.blocks.pop_back();
   }
   if (!m.first) return d;
@@ -155,8 +184,15 @@ Tensor Stage::backward(const MicroBatch& batch, std::unique_ptr<Saved> opaque, T
   return {};
 }
 
-const std::vector<std::vector<std::int64_t>>& Stage::router_counts() const { return impl_->counts; }
-void Stage::clear_router_counts() { impl_->clear_counts(); }
+const std::vector<std::vector<std::int64_t>>& Stage::router_counts() const {
+  return impl_->counts;
+}
+const std::vector<RoutedRows>& Stage::routed() const {
+  return impl_->routed;
+}
+void Stage::clear_router_counts() {
+  impl_->clear_counts();
+}
 
 Stage::Load Stage::update_router_bias(double rate) {
   Impl& m = *impl_;
@@ -170,12 +206,14 @@ Stage::Load Stage::update_router_bias(double rate) {
     if (total == 0) continue;
     const auto experts = static_cast<std::int64_t>(counts.size());
     for (std::size_t e = 0; e < counts.size(); ++e) {
-      const double relative = static_cast<double>(counts[e]) * static_cast<double>(experts) / static_cast<double>(total);
+      const double relative =
+          static_cast<double>(counts[e]) * static_cast<double>(experts) / static_cast<double>(total);
       load.max = std::max(load.max, relative);
       load.min = std::min(load.min, relative);
       // sign(mean - count) in integers: exact, so that every layout moves the same way
       const std::int64_t lack = total - counts[e] * experts;
-      if (layers[l]->bias && rate != 0) layers[l]->bias->value.f32()[e] += static_cast<float>(lack > 0 ? rate : lack < 0 ? -rate : 0);
+      if (layers[l]->bias && rate != 0)
+        layers[l]->bias->value.f32()[e] += static_cast<float>(lack > 0 ? rate : lack < 0 ? -rate : 0);
     }
   }
   if (load.min == 1e300) load.min = 0;

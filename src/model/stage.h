@@ -1,6 +1,6 @@
 #pragma once
-// One pipeline stage of the model: embedding, decoder layers, head, MTP, as far as the stage plan gives them to this rank.
-// Forward and backward are written by hand (docs/numerics.md).
+// One pipeline stage of the model: embedding, decoder layers, head, MTP, as far as the stage plan gives them to this
+// rank. Forward and backward are written by hand (docs/numerics.md).
 #include <functional>
 #include <memory>
 
@@ -17,18 +17,18 @@ Recompute parse_recompute(const std::string& name);  ///< throws Error (status 2
 
 struct StageOptions {
   Recompute recompute = Recompute::none;
-  bool mtp = false;              ///< train (and evaluate) the multi-token-prediction layer
-  double balance_loss = 0;       ///< α of the sequence-level balance loss (arXiv 2412.19437, eq. 17); 0: off
-  std::int64_t head_chunk = 1024;///< tokens whose logits are in memory at once
+  bool mtp = false;                ///< train (and evaluate) the multi-token-prediction layer
+  double balance_loss = 0;         ///< α of the sequence-level balance loss (arXiv 2412.19437, eq. 17); 0: off
+  std::int64_t head_chunk = 1024;  ///< tokens whose logits are in memory at once
 };
 
-/// Factors on each token's loss in the gradient: 1 / Σ masked tokens of the global batch; MTP's with its own count and weight.
-/// `balance` = 1 / number of rows of the global batch.
+/// Factors on each token's loss in the gradient: 1 / Σ masked tokens of the global batch; MTP's with its own count and
+/// weight. `balance` = 1 / number of rows of the global batch.
 struct LossScale {
   double main = 0, mtp = 0, balance = 0;
 };
-/// Sums over this rank's micro-batches; the caller divides by the global counts. Only the last stage adds to them, and every TP
-/// rank of a replica holds the same values.
+/// Sums over this rank's micro-batches; the caller divides by the global counts. Only the last stage adds to them, and
+/// every TP rank of a replica holds the same values.
 struct LossSums {
   double main = 0, mtp = 0;
   std::int64_t main_count = 0, mtp_count = 0;
@@ -36,6 +36,12 @@ struct LossSums {
 };
 
 enum class Pass { train, evaluate };
+
+/// (token, expert) pairs of one micro-batch, summed over a stage's MoE layers.
+struct RoutedRows {
+  std::int64_t sent = 0, received = 0;            ///< by this rank, itself included
+  std::int64_t sent_away = 0, received_away = 0;  ///< to and from other ranks
+};
 
 class WeightGradients;  // model/weight_gradients.h
 
@@ -49,8 +55,8 @@ class Saved {
 class Stage {
  public:
   /// `store` holds stage_parameters(...) of this rank; both must outlive the stage.
-  Stage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan, const parallel::ParameterStore& store,
-        const StageOptions& options);
+  Stage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan,
+        const parallel::ParameterStore& store, const StageOptions& options);
   ~Stage();
 
   struct Output {
@@ -60,23 +66,28 @@ class Stage {
   };
   /// input [T / TP, hidden] from the stage before; empty on the first.
   Output forward(const MicroBatch& batch, tensor::Tensor input, Pass pass, const LossScale& scale);
-  /// d_output [T / TP, hidden], the gradient of `hidden` (empty on the last stage) → the gradient of `input` (empty on the first).
-  /// Gradients of weights are added to the store's, at once or, when `deferred` is given, by deferred->run().
-  tensor::Tensor backward(const MicroBatch& batch, std::unique_ptr<Saved> saved, tensor::Tensor d_output, WeightGradients* deferred = nullptr);
+  /// d_output [T / TP, hidden], the gradient of `hidden` (empty on the last stage) → the gradient of `input` (empty on
+  /// the first). Gradients of weights are added to the store's, at once or, when `deferred` is given, by
+  /// deferred->run().
+  tensor::Tensor backward(const MicroBatch& batch, std::unique_ptr<Saved> saved, tensor::Tensor d_output,
+                          WeightGradients* deferred = nullptr);
 
   bool first() const;
   bool last() const;
   std::int64_t hidden_size() const;
 
-  /// Tokens each expert got since the last call of update_router_bias, of this rank's own tokens: [MoE layers of the stage][experts].
+  /// Tokens each expert got since the last call of update_router_bias, of this rank's own tokens: [MoE layers of the
+  /// stage][experts].
   const std::vector<std::vector<std::int64_t>>& router_counts() const;
   struct Load {
     double max = 0, min = 0;  ///< busiest and idlest expert of this stage's layers, relative to the mean load
   };
-  /// Sums the counts over the stage (all DP, CP and TP ranks), moves each bias by ±rate towards balance (arXiv 2408.15664,
-  /// algorithm 1; rate 0 leaves them) and clears the counts. Collective over the stage.
+  /// Sums the counts over the stage (all DP, CP and TP ranks), moves each bias by ±rate towards balance (arXiv
+  /// 2408.15664, algorithm 1; rate 0 leaves them) and clears the counts. Collective over the stage.
   Load update_router_bias(double rate);
   void clear_router_counts();
+  /// Of each training forward pass since the counts were cleared, in order (model/predict.h).
+  const std::vector<RoutedRows>& routed() const;
 
   /// Shows each block of logits as it is computed (eddy-verify): mtp or main, first token, [n, V / TP]. Empty: off.
   std::function<void(bool mtp, std::int64_t first_token, tensor::View logits)> on_logits;

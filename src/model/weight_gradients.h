@@ -39,8 +39,10 @@ class WeightGradients {
 /// Now, or later when `deferred` is given.
 template <class F>
 void weight_gradient(WeightGradients* deferred, F work) {
-  if (deferred) deferred->add(std::move(work));
-  else work();
+  if (deferred)
+    deferred->add(std::move(work));
+  else
+    work();
 }
 
 }  // namespace eddy::model

@@ -39,8 +39,8 @@ LayerWeights layer_weights(const hf::ModelConfig& config, const parallel::Parame
 
 MtpWeights mtp_weights(const hf::ModelConfig& config, const parallel::ParameterStore& s) {
   const std::string p = "model.layers." + std::to_string(config.num_layers) + ".";
-  return {&s.at(p + "enorm.weight"), &s.at(p + "hnorm.weight"), &s.at(p + "eh_proj.weight"), &s.at(p + "shared_head.norm.weight"),
-          layer_weights(config, s, config.num_layers)};
+  return {&s.at(p + "enorm.weight"), &s.at(p + "hnorm.weight"), &s.at(p + "eh_proj.weight"),
+          &s.at(p + "shared_head.norm.weight"), layer_weights(config, s, config.num_layers)};
 }
 
 }  // namespace eddy::model

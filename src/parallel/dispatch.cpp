@@ -41,7 +41,8 @@ DispatchPlan plan_dispatch(comm::Communicator& ep, View indices, int experts) {
   for (std::int64_t i = 0; i < tokens * k; ++i)
     if (chosen[i] >= 0) ++counts[static_cast<std::size_t>(chosen[i])];
   std::vector<std::int64_t> next(static_cast<std::size_t>(experts), 0);
-  for (int e = 1; e < experts; ++e) next[static_cast<std::size_t>(e)] = next[static_cast<std::size_t>(e - 1)] + counts[static_cast<std::size_t>(e - 1)];
+  for (int e = 1; e < experts; ++e)
+    next[static_cast<std::size_t>(e)] = next[static_cast<std::size_t>(e - 1)] + counts[static_cast<std::size_t>(e - 1)];
   for (const auto c : counts) plan.pairs += c;
   plan.send_tokens = Tensor({plan.pairs}, Dtype::i32);
   plan.slots = Tensor({tokens, k}, Dtype::i32);
@@ -66,7 +67,8 @@ DispatchPlan plan_dispatch(comm::Communicator& ep, View indices, int experts) {
       plan.recv_rows[static_cast<std::size_t>(s)] += static_cast<std::size_t>(arriving[at]);
       plan.offsets[static_cast<std::size_t>(e) + 1] += arriving[at];
     }
-  for (int e = 0; e < local; ++e) plan.offsets[static_cast<std::size_t>(e) + 1] += plan.offsets[static_cast<std::size_t>(e)];
+  for (int e = 0; e < local; ++e)
+    plan.offsets[static_cast<std::size_t>(e) + 1] += plan.offsets[static_cast<std::size_t>(e)];
   plan.received = plan.offsets.back();
 
   plan.from_arrival = Tensor({plan.received}, Dtype::i32);
@@ -86,7 +88,8 @@ DispatchPlan plan_dispatch(comm::Communicator& ep, View indices, int experts) {
 Tensor send_to_experts(const device::Stream&, comm::Communicator& ep, const DispatchPlan& plan, View rows) {
   const std::int64_t width = rows.shape.rank() == 1 ? 1 : rows.shape[1];
   Tensor arrived({plan.received, width}), grouped({plan.received, width});
-  ep.all_to_all_v(rows.data, times(plan.send_rows, width), arrived.view().data, times(plan.recv_rows, width), Dtype::f32);
+  ep.all_to_all_v(rows.data, times(plan.send_rows, width), arrived.view().data, times(plan.recv_rows, width),
+                  Dtype::f32);
   reorder(arrived, plan.from_arrival, grouped);
   return grouped;
 }
@@ -95,7 +98,8 @@ Tensor return_from_experts(const device::Stream&, comm::Communicator& ep, const 
   const std::int64_t width = rows.shape.rank() == 1 ? 1 : rows.shape[1];
   Tensor leaving({plan.received, width}), back({plan.pairs, width});
   reorder(rows, plan.to_arrival, leaving);
-  ep.all_to_all_v(leaving.view().data, times(plan.recv_rows, width), back.view().data, times(plan.send_rows, width), Dtype::f32);
+  ep.all_to_all_v(leaving.view().data, times(plan.recv_rows, width), back.view().data, times(plan.send_rows, width),
+                  Dtype::f32);
   return back;
 }
 

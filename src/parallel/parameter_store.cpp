@@ -47,8 +47,12 @@ const Parameter& ParameterStore::at(const std::string& name) const {
   if (!p) fail_run("this rank does not hold the parameter {}", name);
   return *p;
 }
-tensor::View ParameterStore::flat_values(Group kind) const { return flats_[index_of(kind)].values; }
-tensor::View ParameterStore::flat_grads(Group kind) const { return flats_[index_of(kind)].grads; }
+tensor::View ParameterStore::flat_values(Group kind) const {
+  return flats_[index_of(kind)].values;
+}
+tensor::View ParameterStore::flat_grads(Group kind) const {
+  return flats_[index_of(kind)].grads;
+}
 std::vector<ParameterInfo> ParameterStore::infos_of(Group kind) const {
   std::vector<ParameterInfo> out;
   for (const auto i : flats_[index_of(kind)].members) out.push_back(parameters_[i].info);

@@ -20,7 +20,8 @@ class ParameterStore {
   const Parameter* find(const std::string& name) const;  ///< null when this rank does not hold it
   const Parameter& at(const std::string& name) const;    ///< throws when this rank does not hold it
 
-  /// The trainable parameters of one replica group kind (dp, stage or edp), concatenated in the order of infos_of(). [n] float32
+  /// The trainable parameters of one replica group kind (dp, stage or edp), concatenated in the order of infos_of().
+  /// [n] float32
   tensor::View flat_values(Group kind) const;
   tensor::View flat_grads(Group kind) const;
   std::vector<ParameterInfo> infos_of(Group kind) const;  ///< the trainable ones of this kind, in flat order

@@ -39,8 +39,12 @@ class Outbox {
   std::deque<Entry> pending_;
 };
 
-int forward_tag(int micro_batch) { return 2 * micro_batch; }
-int backward_tag(int micro_batch) { return 2 * micro_batch + 1; }
+int forward_tag(int micro_batch) {
+  return 2 * micro_batch;
+}
+int backward_tag(int micro_batch) {
+  return 2 * micro_batch + 1;
+}
 
 }  // namespace
 

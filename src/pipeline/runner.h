@@ -12,13 +12,15 @@ class Runner {
  public:
   /// Stage and groups must outlive the runner.
   Runner(model::Stage& stage, const parallel::Groups& groups);
-  /// One step's forward and backward passes over this replica's micro-batches by 1F1B; gradients are added to the store.
-  /// The sums are those of the last stage, known on every stage afterwards.
+  /// One step's forward and backward passes over this replica's micro-batches by 1F1B; gradients are added to the
+  /// store. The sums are those of the last stage, known on every stage afterwards.
   model::LossSums train(std::span<const model::MicroBatch> batches, const model::LossScale& scale);
   /// Forward only (validation).
   model::LossSums evaluate(std::span<const model::MicroBatch> batches);
 
-  std::size_t peak_saved_bytes() const { return peak_saved_bytes_; }  ///< of activations held for backward passes, in the last train()
+  std::size_t peak_saved_bytes() const {
+    return peak_saved_bytes_;
+  }  ///< of activations held for backward passes, in the last train()
 
  private:
   tensor::Tensor receive(std::int64_t tokens, int from_stage, int tag);

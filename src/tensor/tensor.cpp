@@ -6,7 +6,9 @@
 
 namespace eddy::tensor {
 
-void Tensor::Free::operator()(void* p) const { std::free(p); }
+void Tensor::Free::operator()(void* p) const {
+  std::free(p);
+}
 
 Tensor::Tensor(const Shape& shape, Dtype dtype) : view_(nullptr, dtype, shape) {
   const std::size_t bytes = (view_.bytes() + 63) / 64 * 64;
@@ -19,7 +21,9 @@ Tensor Tensor::zeros(const Shape& shape, Dtype dtype) {
   t.fill_zero();
   return t;
 }
-void Tensor::fill_zero() { std::memset(view_.data, 0, view_.bytes()); }
+void Tensor::fill_zero() {
+  std::memset(view_.data, 0, view_.bytes());
+}
 Tensor Tensor::clone() const {
   if (!data_) return {};
   Tensor t(shape(), view_.dtype);

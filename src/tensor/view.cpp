@@ -15,7 +15,9 @@ bool Shape::operator==(const Shape& o) const {
     if ((*this)[i] != o[i]) return false;
   return true;
 }
-std::string Shape::text() const { return fmt::format("[{}]", fmt::join(vector(), ", ")); }
+std::string Shape::text() const {
+  return fmt::format("[{}]", fmt::join(vector(), ", "));
+}
 
 View View::row_range(std::int64_t begin, std::int64_t end) const {
   if (begin < 0 || end < begin || end > shape[0]) fail_run("rows [{}, {}) of {}", begin, end, shape.text());
@@ -27,7 +29,8 @@ View View::row_range(std::int64_t begin, std::int64_t end) const {
   return v;
 }
 View View::col_range(std::int64_t begin, std::int64_t end) const {
-  if (shape.rank() != 2 || begin < 0 || end < begin || end > shape[1]) fail_run("columns [{}, {}) of {}", begin, end, shape.text());
+  if (shape.rank() != 2 || begin < 0 || end < begin || end > shape[1])
+    fail_run("columns [{}, {}) of {}", begin, end, shape.text());
   View v = *this;
   v.shape = {shape[0], end - begin};
   v.data = static_cast<char*>(data) + begin * static_cast<std::int64_t>(size_of(dtype));
@@ -37,6 +40,8 @@ View View::reshape(const Shape& s) const {
   if (!contiguous() || s.numel() != numel()) fail_run("{} cannot be seen as {}", shape.text(), s.text());
   return View(data, dtype, s);
 }
-void View::wrong_type(Dtype asked) const { fail_run("a view {} of {} was used as {}", shape.text(), name_of(dtype), name_of(asked)); }
+void View::wrong_type(Dtype asked) const {
+  fail_run("a view {} of {} was used as {}", shape.text(), name_of(dtype), name_of(asked));
+}
 
 }  // namespace eddy::tensor

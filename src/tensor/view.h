@@ -41,13 +41,16 @@ struct View {
   std::int64_t row_stride = 0;
 
   View() = default;
-  View(void* d, Dtype t, const Shape& s) : data(d), dtype(t), shape(s), row_stride(s.rank() ? (s[0] ? s.numel() / s[0] : 0) : 1) {}
+  View(void* d, Dtype t, const Shape& s)
+      : data(d), dtype(t), shape(s), row_stride(s.rank() ? (s[0] ? s.numel() / s[0] : 0) : 1) {}
 
   explicit operator bool() const { return data != nullptr; }
   std::int64_t numel() const { return shape.numel(); }
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype); }
   std::int64_t rows() const { return shape[0]; }
-  std::int64_t cols() const { return shape[0] ? numel() / shape[0] : (shape.rank() > 1 ? shape[1] : 1); }  ///< elements in a row
+  std::int64_t cols() const {
+    return shape[0] ? numel() / shape[0] : (shape.rank() > 1 ? shape[1] : 1);
+  }  ///< elements in a row
   bool contiguous() const { return shape.rank() == 0 || row_stride == cols() || shape[0] <= 1; }
   template <class T>
   T* as() const {

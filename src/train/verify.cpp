@@ -33,12 +33,17 @@ class Golden {
  public:
   explicit Golden(const std::filesystem::path& path) : file_(path), name_(path.filename().string()) {}
   bool has(const std::string& name) const { return file_.tensors().count(name) > 0; }
-  const float* f32(const std::string& name, const std::vector<std::int64_t>& shape) const { return reinterpret_cast<const float*>(get(name, Dtype::f32, &shape)); }
-  double scalar(const std::string& name) const { return *reinterpret_cast<const float*>(get(name, Dtype::f32, nullptr)); }
+  const float* f32(const std::string& name, const std::vector<std::int64_t>& shape) const {
+    return reinterpret_cast<const float*>(get(name, Dtype::f32, &shape));
+  }
+  double scalar(const std::string& name) const {
+    return *reinterpret_cast<const float*>(get(name, Dtype::f32, nullptr));
+  }
   const std::int64_t* ids(std::int64_t& rows, std::int64_t& length) const {
     const auto* data = reinterpret_cast<const std::int64_t*>(get("input_ids", Dtype::i64, nullptr));
     const auto& shape = file_.tensors().at("input_ids").shape;
-    if (shape.size() != 2 || shape[0] < 1 || shape[1] < 2) fail_input("{}: input_ids must be [sequences, tokens]", name_);
+    if (shape.size() != 2 || shape[0] < 1 || shape[1] < 2)
+      fail_input("{}: input_ids must be [sequences, tokens]", name_);
     rows = shape[0];
     length = shape[1];
     return data;
@@ -47,10 +52,13 @@ class Golden {
  private:
   const std::byte* get(const std::string& name, Dtype dtype, const std::vector<std::int64_t>* shape) const {
     const auto it = file_.tensors().find(name);
-    if (it == file_.tensors().end()) fail_input("{}: the golden file has no tensor {} (docs/golden.md lists what it must hold)", name_, name);
-    if (it->second.dtype != dtype) fail_input("{}: {} is {}, not {}", name_, name, name_of(it->second.dtype), name_of(dtype));
+    if (it == file_.tensors().end())
+      fail_input("{}: the golden file has no tensor {} (docs/golden.md lists what it must hold)", name_, name);
+    if (it->second.dtype != dtype)
+      fail_input("{}: {} is {}, not {}", name_, name, name_of(it->second.dtype), name_of(dtype));
     if (shape && it->second.shape != *shape)
-      fail_input("{}: {} is {}, the model's is {}", name_, name, tensor::Shape(it->second.shape).text(), tensor::Shape(*shape).text());
+      fail_input("{}: {} is {}, the model's is {}", name_, name, tensor::Shape(it->second.shape).text(),
+                 tensor::Shape(*shape).text());
     return it->second.bytes.data();
   }
   hf::SafetensorsFile file_;
@@ -61,7 +69,8 @@ class Golden {
 void reduce_gradients(const parallel::Groups& groups, const parallel::ParameterStore& store) {
   const Parameter* table = store.find("model.embed_tokens.weight");
   if (groups.tied->size() > 1 && table)
-    groups.tied->all_reduce(table->grad.data, static_cast<std::size_t>(table->grad.numel()), Dtype::f32, comm::Reduce::sum);
+    groups.tied->all_reduce(table->grad.data, static_cast<std::size_t>(table->grad.numel()), Dtype::f32,
+                            comm::Reduce::sum);
   for (const Group kind : parallel::ParameterStore::kKinds) {
     const View flat = store.flat_grads(kind);
     groups.of(kind).all_reduce(flat.data, static_cast<std::size_t>(flat.numel()), Dtype::f32, comm::Reduce::sum);
@@ -93,11 +102,13 @@ void reduce(comm::Communicator& world, std::vector<Difference>& all) {
 }
 
 Comparison comparison(const std::string& name, const Difference& d, double tolerance, double floor = 0) {
-  return {name, std::sqrt(d.squares) / std::max(std::sqrt(d.reference), std::max(floor, 1e-300)), d.worst / std::max(d.peak, 1e-300), tolerance};
+  return {name, std::sqrt(d.squares) / std::max(std::sqrt(d.reference), std::max(floor, 1e-300)),
+          d.worst / std::max(d.peak, 1e-300), tolerance};
 }
 
 /// This replica's sequences as micro-batches of one row; replicas beyond the sequences get rows of padding.
-std::vector<MicroBatch> batches_of(const hf::ModelConfig& config, const parallel::Groups& groups, const std::int64_t* ids, std::int64_t rows, std::int64_t length) {
+std::vector<MicroBatch> batches_of(const hf::ModelConfig& config, const parallel::Groups& groups,
+                                   const std::int64_t* ids, std::int64_t rows, std::int64_t length) {
   const std::int64_t replicas = groups.layout.dp(), each = (rows + replicas - 1) / replicas;
   const std::vector<std::uint8_t> loss(static_cast<std::size_t>(length), 1);
   std::vector<MicroBatch> batches;
@@ -107,13 +118,15 @@ std::vector<MicroBatch> batches_of(const hf::ModelConfig& config, const parallel
     if (r < rows) {
       for (std::int64_t i = 0; i < length; ++i) {
         const std::int64_t id = ids[r * length + i];
-        if (id < 0 || id >= config.vocab_size) fail_input("golden file: input_ids holds {}, the vocabulary has {} entries", id, config.vocab_size);
+        if (id < 0 || id >= config.vocab_size)
+          fail_input("golden file: input_ids holds {}, the vocabulary has {} entries", id, config.vocab_size);
         row[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(id);
       }
       documents.push_back(static_cast<std::int32_t>(length));
     }
     const model::Row packed{row, documents, loss};
-    batches.push_back(model::make_micro_batch(std::span(&packed, 1), config.vocab_size, config.max_position_embeddings, groups.layout.tp));
+    batches.push_back(model::make_micro_batch(std::span(&packed, 1), config.vocab_size, config.max_position_embeddings,
+                                              groups.layout.tp));
   }
   return batches;
 }
@@ -140,12 +153,15 @@ std::vector<Comparison> verify(comm::Communicator& world, const VerifyOptions& o
   model::Stage stage(config, groups, plan, store, stage_options);
   const std::vector<MicroBatch> batches = batches_of(config, groups, ids, rows, length);
 
-  // Logits are compared as they appear; micro-batches come in order, so the row follows from a count of first tokens seen.
+  // Logits are compared as they appear; micro-batches come in order, so the row follows from a count of first tokens
+  // seen.
   const std::int64_t vocab = config.vocab_size, mtp_length = length - 1;
   const float* logits = golden.f32("logits", {rows, length, vocab});
-  const float* mtp_logits = mtp && golden.has("mtp_logits") ? golden.f32("mtp_logits", {rows, mtp_length, vocab}) : nullptr;
+  const float* mtp_logits =
+      mtp && golden.has("mtp_logits") ? golden.f32("mtp_logits", {rows, mtp_length, vocab}) : nullptr;
   Difference seen[2];
-  std::int64_t next_row[2] = {groups.at.dp * static_cast<std::int64_t>(batches.size()), groups.at.dp * static_cast<std::int64_t>(batches.size())};
+  std::int64_t next_row[2] = {groups.at.dp * static_cast<std::int64_t>(batches.size()),
+                              groups.at.dp * static_cast<std::int64_t>(batches.size())};
   const std::int64_t vocab_begin = vocab * groups.at.tp / options.layout.tp;
   stage.on_logits = [&](bool is_mtp, std::int64_t first, View block) {
     std::int64_t& row = next_row[is_mtp];
@@ -157,7 +173,8 @@ std::vector<Comparison> verify(comm::Communicator& world, const VerifyOptions& o
     if (first + block.rows() == batches[0].tokens) ++row;
   };
   const double mtp_weight = mtp ? golden.scalar("mtp_weight") : 0;
-  const auto main_count = static_cast<double>(rows * (length - 1)), mtp_count = static_cast<double>(rows * (length - 2));
+  const auto main_count = static_cast<double>(rows * (length - 1)),
+             mtp_count = static_cast<double>(rows * (length - 2));
   model::LossSums sums = pipeline::Runner(stage, groups).train(batches, {1 / main_count, mtp_weight / mtp_count, 0});
   double totals[2] = {sums.main, sums.mtp};
   groups.dp->all_reduce(totals, 2, Dtype::f64, comm::Reduce::sum);
@@ -183,7 +200,8 @@ std::vector<Comparison> verify(comm::Communicator& world, const VerifyOptions& o
   if (mtp) {
     mtp_loss.add(totals[1] / mtp_count, golden.scalar("mtp_loss"));
     out.push_back(comparison("mtp_loss", mtp_loss, options.tolerance_logits));
-    if (mtp_logits) out.push_back(comparison("mtp_logits", differences[parameters.size() + 1], options.tolerance_logits));
+    if (mtp_logits)
+      out.push_back(comparison("mtp_logits", differences[parameters.size() + 1], options.tolerance_logits));
   }
   double squares = 0;
   std::size_t trainable = 0;
@@ -192,8 +210,10 @@ std::vector<Comparison> verify(comm::Communicator& world, const VerifyOptions& o
   const double floor = 1e-3 * std::sqrt(squares / static_cast<double>(trainable));
   const std::size_t first_grad = out.size();
   for (std::size_t i = 0; i < parameters.size(); ++i)
-    if (parameters[i].trainable) out.push_back(comparison("grad." + parameters[i].name, differences[i], options.tolerance_grad, floor));
-  std::stable_sort(out.begin() + static_cast<std::ptrdiff_t>(first_grad), out.end(), [](const auto& a, const auto& b) { return a.error > b.error; });
+    if (parameters[i].trainable)
+      out.push_back(comparison("grad." + parameters[i].name, differences[i], options.tolerance_grad, floor));
+  std::stable_sort(out.begin() + static_cast<std::ptrdiff_t>(first_grad), out.end(),
+                   [](const auto& a, const auto& b) { return a.error > b.error; });
   return out;
 }
 

@@ -14,12 +14,12 @@ struct VerifyOptions {
   std::filesystem::path model, golden;
   double tolerance_logits = 1e-5;  ///< also for the losses
   double tolerance_grad = 1e-4;
-  parallel::Layout layout;         ///< world filled in by the caller
+  parallel::Layout layout;  ///< world filled in by the caller
   model::Recompute recompute = model::Recompute::none;
 };
 
-/// One comparison. error: ‖a-b‖ / ‖b‖ for logits and losses; for gradients ‖a-b‖ / max(‖b‖, 1e-3 × the root mean square of all
-/// gradients' norms). largest: max |a-b| / max |b|.
+/// One comparison. error: ‖a-b‖ / ‖b‖ for logits and losses; for gradients ‖a-b‖ / max(‖b‖, 1e-3 × the root mean square
+/// of all gradients' norms). largest: max |a-b| / max |b|.
 struct Comparison {
   std::string name;
   double error = 0, largest = 0, tolerance = 0;

@@ -1,0 +1,150 @@
+#include "model/predict.h"
+
+#include <algorithm>
+
+#include "parallel/traffic.h"
+
+namespace eddy::model {
+namespace {
+
+constexpr std::int64_t kFloat = 4;  // bytes of float32 and int32 alike
+
+/// Sizes of one rank, in elements.
+struct Sizes {
+  std::int64_t all, own, hidden, latent, heads_qk, heads_v, heads;
+  explicit Sizes(const StepShape& s)
+      : all(s.tokens),
+        own(s.tokens / s.layout.tp),
+        hidden(s.config.hidden_size),
+        latent((s.config.q_lora_rank > 0 ? s.config.q_lora_rank : s.config.hidden_size) + s.config.kv_lora_rank +
+               s.config.qk_rope_head_dim),
+        heads_qk(s.config.num_heads / s.layout.tp * s.config.qk_head_dim()),
+        heads_v(s.config.num_heads / s.layout.tp * s.config.v_head_dim),
+        heads(s.config.num_heads / s.layout.tp) {}
+};
+
+std::int64_t attention_elements(const StepShape& s, const Sizes& z) {
+  const auto& c = s.config;
+  std::int64_t n = z.own * (c.kv_lora_rank + c.qk_rope_head_dim + 1) + z.all * (z.latent + z.heads_v + z.heads);
+  if (c.q_lora_rank > 0) n += z.own * (c.q_lora_rank + 1);
+  if (s.options.recompute == Recompute::none) n += z.all * (2 * z.heads_qk + z.heads_v);
+  return n;
+}
+
+std::int64_t dense_elements(const StepShape& s, const Sizes& z) {
+  const std::int64_t width = s.config.intermediate_size / s.layout.tp;
+  const bool none = s.options.recompute == Recompute::none;
+  return z.all * (none ? 3 : 2) * width + (none && s.layout.tp > 1 ? z.all * z.hidden : 0);
+}
+
+/// What a MoE layer keeps of its own tokens; the routed rows are counted by routed_elements.
+std::int64_t moe_elements(const StepShape& s, const Sizes& z) {
+  const auto& c = s.config;
+  std::int64_t n = z.own * 2 * c.top_k;  // indices, slots
+  if (s.options.balance_loss > 0) n += s.rows * c.n_routed_experts;
+  if (s.options.recompute == Recompute::full) return n;
+  const std::int64_t shared = static_cast<std::int64_t>(c.n_shared_experts) * c.moe_intermediate_size;
+  return n + z.own * (c.n_routed_experts + c.top_k + (s.options.recompute == Recompute::none ? 3 : 2) * shared);
+}
+std::int64_t routed_elements(const StepShape& s, const Sizes& z, const RoutedRows& r) {
+  std::int64_t n = r.sent + 2 * r.received;  // the dispatch maps
+  if (s.options.recompute == Recompute::full) return n;
+  return n + r.received *
+                 (1 + z.hidden + (s.options.recompute == Recompute::none ? 3 : 2) * s.config.moe_intermediate_size);
+}
+
+std::int64_t block_elements(const StepShape& s, const Sizes& z, bool moe) {
+  if (s.options.recompute == Recompute::full) return z.own * z.hidden + (moe ? moe_elements(s, z) : 0);
+  const std::int64_t normed = s.options.recompute == Recompute::none ? 2 : 0;
+  return z.own * ((2 + normed) * z.hidden + 2) + attention_elements(s, z) +
+         (moe ? moe_elements(s, z) : dense_elements(s, z));
+}
+
+struct Held {
+  StagePlan::Range range;
+  bool first, last;
+  explicit Held(const StepShape& s) {
+    const int stage = parallel::coordinates(s.layout, s.rank).pp;
+    range = s.plan.stages.at(static_cast<std::size_t>(stage));
+    first = stage == 0;
+    last = stage == s.layout.pp - 1;
+  }
+};
+
+/// Calls f(is MoE) for each decoder layer of the stage, the MTP layer's included.
+template <class F>
+void for_layers(const StepShape& s, const Held& held, F f) {
+  for (int l = held.range.first; l < held.range.last; ++l) f(s.config.is_moe(l));
+  if (held.last && s.options.mtp) f(s.config.is_moe(s.config.num_layers));
+}
+
+}  // namespace
+
+RoutedRows balanced_routing(const StepShape& s) {
+  const Held held(s);
+  RoutedRows r;
+  for_layers(s, held, [&](bool moe) { r.sent += moe ? s.tokens / s.layout.tp * s.config.top_k : 0; });
+  r.received = r.sent;
+  r.sent_away = r.received_away = r.sent - r.sent / s.layout.ep;
+  return r;
+}
+
+std::size_t saved_bytes(const StepShape& s, const RoutedRows& routed) {
+  const Sizes z(s);
+  const Held held(s);
+  std::int64_t n = routed_elements(s, z, routed);
+  for_layers(s, held, [&](bool moe) { n += block_elements(s, z, moe); });
+  if (held.last) n += z.own * (2 * z.hidden + 1);                   // before the final norm, the head's gradient
+  if (held.last && s.options.mtp) n += z.own * (4 * z.hidden + 3);  // both inputs, the output, the head's gradient
+  return static_cast<std::size_t>(n * kFloat);
+}
+
+Traffic micro_batch_traffic(const StepShape& s, const RoutedRows& routed) {
+  using namespace parallel;  // NOLINT: the formulas
+  const Sizes z(s);
+  const Held held(s);
+  const int tp = s.layout.tp;
+  const auto bytes = [](std::int64_t elements) { return static_cast<std::uint64_t>(elements * kFloat); };
+  // An all-gather of this rank's tokens and a reduce-scatter back cost the same.
+  const std::uint64_t hidden = all_gather_bytes(tp, bytes(z.own * z.hidden)),
+                      latent = all_gather_bytes(tp, bytes(z.own * z.latent));
+  const bool full = s.options.recompute == Recompute::full;
+  Traffic t;
+  for_layers(s, held, [&](bool moe) {
+    const int forwards = full ? 2 : 1;
+    t.tp += static_cast<std::uint64_t>(forwards + 1) *
+            (latent + hidden);  // latents gathered, output scattered; backward the reverse
+    if (moe) {
+      t.ep += all_to_all_bytes(s.layout.ep,
+                               static_cast<std::uint64_t>(s.config.n_routed_experts / s.layout.ep) * 8);  // counts
+      if (s.options.balance_loss > 0)
+        t.tp += all_reduce_bytes(tp, static_cast<std::uint64_t>(s.rows * (s.config.n_routed_experts + 1)) * 8);
+    } else {
+      t.tp += static_cast<std::uint64_t>(2 * forwards + 2) * hidden;
+      if (s.options.recompute == Recompute::selective) t.tp += hidden;  // the input is gathered again
+    }
+  });
+  const std::int64_t forwards = full ? 2 : 1;
+  t.ep +=
+      bytes(routed.sent_away * (forwards * (z.hidden + 1) + z.hidden));  // rows and weights; gradients of the results
+  t.ep += bytes(routed.received_away * (forwards * z.hidden + z.hidden + 1));  // results; gradients of rows and weights
+
+  const auto head = [&] {
+    t.tp += 2 * hidden;
+    for (std::int64_t at = 0; at < s.tokens; at += s.options.head_chunk) {
+      const std::int64_t n = std::min(s.options.head_chunk, s.tokens - at);
+      t.tp += all_reduce_bytes(tp, bytes(n)) + all_reduce_bytes(tp, bytes(2 * n));
+    }
+  };
+  if (held.first) t.tp += 2 * hidden;  // embedding: scattered; its gradient gathered
+  if (held.last) head();
+  if (held.last && s.options.mtp) {
+    head();
+    t.tp += 2 * hidden;  // the shifted tokens' embedding
+  }
+  if (!held.last) t.pp += bytes(z.own * z.hidden);
+  if (!held.first) t.pp += bytes(z.own * z.hidden);
+  return t;
+}
+
+}  // namespace eddy::model
