@@ -8,8 +8,8 @@ using tensor::View;
 
 struct AdamwStep {
   float lr, beta1, beta2, eps, weight_decay;
-  float grad_scale;                   ///< multiplies the gradient (clipping)
-  float correction1, correction2;     ///< 1 - beta^t
+  float grad_scale;                ///< multiplies the gradient (clipping)
+  float correction1, correction2;  ///< 1 - beta^t
 };
 /// Loshchilov & Hutter 2019, algorithm 2 (decoupled decay): m, v, param updated in place; all flat [n] float32.
 /// param ← param·(1 - lr·wd) - lr · (m/c1) / (sqrt(v/c2) + eps).

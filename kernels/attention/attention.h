@@ -8,20 +8,21 @@ namespace eddy::kernels {
 using device::Stream;
 using tensor::View;
 
-/// Causal softmax attention over packed documents: tokens [cu_seqlens[d], cu_seqlens[d+1]) attend within document d only.
-/// q, k [T, heads · d_qk], v [T, heads · d_v], o [T, heads · d_v], lse [heads, T] float32 out: log Σ exp of the scaled scores.
-/// cu_seqlens [D + 1] int32 on the host, last entry T; empty documents allowed. Deterministic.
-void attention(const Stream& stream, View q, View k, View v, int heads, std::span<const std::int32_t> cu_seqlens, float scale,
-               View o, View lse);
+/// Causal softmax attention over packed documents: tokens [cu_seqlens[d], cu_seqlens[d+1]) attend within document d
+/// only. q, k [T, heads · d_qk], v [T, heads · d_v], o [T, heads · d_v], lse [heads, T] float32 out: log Σ exp of the
+/// scaled scores. cu_seqlens [D + 1] int32 on the host, last entry T; empty documents allowed. Deterministic.
+void attention(const Stream& stream, View q, View k, View v, int heads, std::span<const std::int32_t> cu_seqlens,
+               float scale, View o, View lse);
 /// Gradients dq, dk [T, heads · d_qk], dv [T, heads · d_v] (overwritten) from do; recomputes the probabilities from lse
 /// (Dao 2023, "FlashAttention-2", algorithm 2).
 void attention_backward(const Stream& stream, View q, View k, View v, View o, View lse, View d_o, int heads,
                         std::span<const std::int32_t> cu_seqlens, float scale, View dq, View dk, View dv);
 
-/// MLA's keys and values from its up-projection: kv [T, heads · (nope + d_v)] (each head: nope then v), k_rope [T, rope]
-/// (already rotated, row_stride honoured) → k [T, heads · (nope + rope)], v [T, heads · d_v].
+/// MLA's keys and values from its up-projection: kv [T, heads · (nope + d_v)] (each head: nope then v), k_rope [T,
+/// rope] (already rotated, row_stride honoured) → k [T, heads · (nope + rope)], v [T, heads · d_v].
 void mla_split_kv(const Stream& stream, View kv, View k_rope, int heads, int nope, int rope, int d_v, View k, View v);
 /// The reverse for gradients: dkv overwritten, dk_rope [T, rope] = Σ over heads.
-void mla_split_kv_backward(const Stream& stream, View dk, View dv, int heads, int nope, int rope, int d_v, View dkv, View dk_rope);
+void mla_split_kv_backward(const Stream& stream, View dk, View dv, int heads, int nope, int rope, int d_v, View dkv,
+                           View dk_rope);
 
 }  // namespace eddy::kernels
