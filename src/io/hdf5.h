@@ -40,10 +40,10 @@ H5Type h5_type_of<double>();
 enum class H5Transfer { independent, collective };
 
 struct H5Options {
-  MPI_Comm comm = MPI_COMM_NULL;    ///< the ranks that open the file together; null: this process alone
-  bool locking = false;             ///< flock the file (many parallel file systems refuse)
-  std::uint64_t alignment = 64;     ///< bytes: where objects of at least ...
-  std::uint64_t aligned_from = 64;  ///< ... this size begin in the file
+  MPI_Comm comm = MPI_COMM_NULL;   ///< the ranks that open the file together; null: this process alone
+  bool locking = false;            ///< flock the file (many parallel file systems refuse)
+  std::uint64_t alignment = 64;    ///< bytes: where objects of at least ...
+  std::uint64_t aligned_from = 1;  ///< ... this size begin in the file
 };
 
 /// A region of a dataset. A count of 0 in any dimension selects nothing: how a rank takes part in a collective call

@@ -8,7 +8,7 @@
 // Order: a pass over the rows is a keyed permutation of them (a Feistel network on the row number), another one in each
 // epoch. The packing of the train split is seeded too; other splits keep the corpus's order and are never shuffled.
 // Mixing: sources without weights are packed together, so that an epoch is each row once; sources with weights are
-// drawn row by row by largest deficit, in proportions exact to 1/65,536: any stretch of n rows is within one row of its
+// drawn row by row, in proportions exact to 1/65,536: after any number of rows each source is within one row of its
 // share.
 #include <cstdint>
 #include <filesystem>

@@ -1,0 +1,59 @@
+#include "shard/corpus.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "shard/manifest.h"
+
+namespace eddy::shard {
+namespace fs = std::filesystem;
+
+void check_tokenizer(std::uint64_t shards_hash, const std::string& shards, std::uint64_t hash,
+                     const std::string& where) {
+  if (shards_hash != hash)
+    fail_input(
+        "{} was made with the tokenizer {}, {} is {}: use the tokenizer.json beside the shards, or make them again",
+        shards, hex64(shards_hash), where, hex64(hash));
+}
+
+Corpus::Corpus(const std::vector<fs::path>& dirs, Split split) {
+  for (const fs::path& dir : dirs) {
+    const Manifest manifest = read_manifest(dir);
+    const std::size_t before = shards_.size();
+    for (const ShardEntry& entry : manifest.shards) {
+      if (entry.split != split) continue;
+      const fs::path path = dir / entry.file;
+      std::error_code none;
+      const std::uintmax_t bytes = fs::file_size(path, none);
+      if (none) fail_input("{}: missing, though {} lists it", path.string(), (dir / "manifest.json").string());
+      if (bytes != entry.bytes)
+        fail_input("{}: truncated or not the file that was written: {} bytes where the manifest says {}", path.string(),
+                   bytes, entry.bytes);
+      const Shard& shard = shards_.emplace_back(path);
+      if (shard.split() != split || shard.documents() != entry.counts.documents ||
+          shard.tokens() != entry.counts.tokens)
+        fail_input("{}: not the shard that {} lists", path.string(), (dir / "manifest.json").string());
+      check_tokenizer(shard.tokenizer_hash(), path.string(), shards_.front().tokenizer_hash(),
+                      shards_.front().path().string());
+      first_.push_back(first_.back() + shard.documents());
+      tokens_ += shard.tokens();
+    }
+    if (shards_.size() == before) fail_input("{}: has no documents in its {} split", dir.string(), split_name(split));
+  }
+  if (shards_.empty()) fail_input("no directory of shards is given");
+}
+
+std::uint64_t Corpus::max_token() const {
+  std::uint64_t largest = 0;
+  for (const Shard& s : shards_) largest = std::max(largest, s.max_token());
+  return largest;
+}
+
+Corpus::Place Corpus::place(std::uint64_t i) const {
+  const auto next = std::upper_bound(first_.begin(), first_.end(), i);
+  const auto shard = static_cast<std::size_t>(next - first_.begin()) - 1;
+  return {shard, i - first_[shard]};
+}
+
+}  // namespace eddy::shard
