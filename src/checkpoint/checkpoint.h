@@ -2,9 +2,9 @@
 // State on disk: a folder with a manifest and parallel HDF5 (docs/formats/checkpoint.md). Sees names and blocks of
 // tensors, neither the model nor the optimizer.
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,10 +13,24 @@
 
 namespace eddy::checkpoint {
 
-/// Writes `dir` (its parent must exist) collectively: every rank gives the blocks it owns, of each tensor each element exactly once over all
-/// ranks. `meta` (rank 0's) is kept in the manifest. All is written to `dir`.tmp, synced, then renamed: a crash at any moment
-/// leaves either nothing or the whole checkpoint under the final name. Throws on every rank when any rank failed (disk full …).
-void save(comm::Communicator& world, const std::filesystem::path& dir, const nlohmann::json& meta, const std::vector<tensor::Slice>& owned);
+struct SaveOptions {
+  /// Makes the elements of owned[index], whose view then has no data, in `buffer` when its turn to be written comes:
+  /// how more is saved than memory holds.
+  std::function<void(std::size_t index, void* buffer)> fill;
+  /// Files copied beside the tensors (into hf/): tokenizer, generation configuration. Rank 0's count.
+  std::vector<std::filesystem::path> attachments;
+  /// Called as this rank's bytes are written, with their sum so far.
+  std::function<void(std::uint64_t bytes)> progress;
+};
+
+/// Writes `dir` (its parent must exist) collectively: every rank gives the blocks it owns, of each tensor each element
+/// exactly once over all ranks. Names are "tensor" or "group/tensor". `meta` (rank 0's) is kept in the manifest. All is
+/// written to `dir`.tmp, synced, then renamed: a crash at any moment leaves either nothing or the whole checkpoint
+/// under the final name. A checkpoint that stands there already is replaced in the same way; anything else is refused.
+/// Throws on every rank, naming the rank, when any failed (status 1: disk full, …); what stood under the final name
+/// then still stands.
+void save(comm::Communicator& world, const std::filesystem::path& dir, const nlohmann::json& meta,
+          const std::vector<tensor::Slice>& owned, const SaveOptions& options = {});
 
 struct TensorEntry {
   std::string name;
@@ -24,18 +38,27 @@ struct TensorEntry {
   std::vector<std::int64_t> shape;
 };
 
-/// An opened checkpoint: manifest validated. Reading is by each rank on its own (independent I/O).
+/// An opened checkpoint: manifest and structure validated. Each rank reads on its own.
 class Checkpoint {
  public:
-  explicit Checkpoint(const std::filesystem::path& dir);  ///< throws Error (status 2) naming the file that is missing or damaged
+  explicit Checkpoint(
+      const std::filesystem::path& dir);  ///< throws Error (status 2) naming the file that is missing or damaged
   ~Checkpoint();
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
+  const std::filesystem::path& path() const;
   const nlohmann::json& meta() const;
-  const std::vector<TensorEntry>& tensors() const;
+  const std::vector<TensorEntry>& tensors() const;  ///< by name, ascending
   bool has(const std::string& name) const;
-  void read(const tensor::Slice& slice) const;  ///< fills the block; dtype and global shape must agree
-  void verify() const;                          ///< reads everything and compares the checksums; throws naming the tensor
+  const TensorEntry& entry(
+      const std::string& name) const;  ///< throws Error (status 2) naming the tensor when there is none
+  /// Fills the block; the global shape must agree, and the dtype, but that stored bf16 is widened for an f32 block.
+  /// Everything read is compared with its checksum: throws Error (status 2) naming file and tensor when it was altered.
+  void read(const tensor::Slice& slice) const;
+  std::vector<std::filesystem::path> attachments() const;  ///< the files saved beside the tensors
+  /// Reads everything and compares the checksums; throws naming file and tensor. `progress` is told the bytes read so
+  /// far.
+  void verify(const std::function<void(std::uint64_t bytes)>& progress = {}) const;
 
  private:
   struct Impl;

@@ -1,0 +1,58 @@
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/manifest.h"
+#include "io/file.h"
+
+namespace eddy::checkpoint {
+namespace fs = std::filesystem;
+namespace {
+
+/// The step in "step-NNNNNNNN", or nothing.
+std::optional<std::uint64_t> step_of(const std::string& name) {
+  constexpr std::string_view kPrefix = "step-";
+  if (!name.starts_with(kPrefix) || name.size() < kPrefix.size() + 8 || name.size() > kPrefix.size() + 18) return {};
+  const std::string digits = name.substr(kPrefix.size());
+  if (digits.find_first_not_of("0123456789") != std::string::npos) return {};
+  return std::stoull(digits);
+}
+
+}  // namespace
+
+bool is_checkpoint(const fs::path& dir) {
+  std::error_code ignored;
+  return fs::is_regular_file(dir / kManifestFile, ignored);
+}
+
+std::vector<fs::path> list(const fs::path& dir) {
+  std::vector<std::pair<std::uint64_t, fs::path>> found;
+  std::error_code error;
+  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error))
+    if (const auto step = step_of(it->path().filename().string()); step && is_checkpoint(it->path()))
+      found.emplace_back(*step, it->path());
+  std::sort(found.begin(), found.end());
+  std::vector<fs::path> paths;
+  for (auto& [step, path] : found) paths.push_back(std::move(path));
+  return paths;
+}
+
+void prune(const fs::path& dir, int keep) {
+  const std::vector<fs::path> all = list(dir);
+  const std::size_t kept = static_cast<std::size_t>(std::max(keep, 1));
+  for (std::size_t i = 0; i + kept < all.size(); ++i) {
+    // first out of the list, in one step, so that a crash leaves no half of a checkpoint under its name
+    const fs::path going = all[i].string() + ".tmp";
+    fs::remove_all(going);
+    io::rename_durably(all[i], going);
+  }
+  std::vector<fs::path> leftovers;
+  std::error_code error;
+  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error))
+    if (it->path().filename().string().starts_with("step-") && it->path().extension() == ".tmp")
+      leftovers.push_back(it->path());
+  for (const fs::path& path : leftovers) fs::remove_all(path);
+}
+
+}  // namespace eddy::checkpoint
