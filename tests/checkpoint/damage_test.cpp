@@ -1,0 +1,124 @@
+// Any byte of any file altered, any file cut off or missing: found, named, never loaded.
+#include "base/error.h"
+#include "base/hash.h"
+#include "blocks.h"
+#include "catch.h"
+#include "checkpoint/checkpoint.h"
+#include "comm/self_communicator.h"
+#include "refusal.h"
+#include "support.h"
+
+using namespace eddy;
+using namespace eddy_test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Saved {
+  TempDir dir;
+  fs::path path = dir / "step-00000001";
+  Saved() {
+    const auto world = comm::self_communicator("world");
+    Block a = make_block("model/a.weight", Dtype::f32, {6, 5}, {0, 0}, {6, 5}),
+          b = make_block("optim.m/a.weight", Dtype::i64, {40}, {0}, {40});
+    fill(a);
+    fill(b);
+    write_file(dir / "tokenizer.json", "{\"a tokenizer\": 1}");
+    checkpoint::SaveOptions options;
+    options.attachments = {dir / "tokenizer.json"};
+    checkpoint::save(*world, path, {{"step", 1}, {"lr", 0.1}}, {a.slice, b.slice}, options);
+  }
+};
+
+/// What opening and verifying says; "" when nothing was found.
+std::string complaint(const fs::path& path) {
+  try {
+    checkpoint::Checkpoint(path).verify();
+  } catch (const Error& e) {
+    return e.status() == Exit::unusable ? e.what() : std::string("another status: ") + e.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("every byte of every file: altered, it is found and the file named") {
+  const Saved saved;
+  REQUIRE(complaint(saved.path) == "");
+  for (const std::string name : {"manifest.json", "data.h5", "hf/tokenizer.json"}) {
+    const std::string good = read_file(saved.path / name);
+    int missed = 0, unnamed = 0;
+    for (std::size_t i = 0; i < good.size(); ++i) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ (1 << (i % 8)));
+      write_file(saved.path / name, bad);
+      const std::string said = complaint(saved.path);
+      missed += said.empty();
+      unnamed += said.find(name) == std::string::npos;
+    }
+    CHECK(missed == 0);
+    CHECK(unnamed == 0);
+    CHECK(good.size() > 10);
+    write_file(saved.path / name, good);
+  }
+  CHECK(complaint(saved.path) == "");
+}
+
+TEST_CASE("a damaged tensor is named, also when a block of it is read; its neighbours still load") {
+  const Saved saved;
+  const std::string good = read_file(saved.path / "data.h5");
+  float first = static_cast<float>(element("model/a.weight", 1));  // elements 1 and 2 find the tensor in the file
+  std::string pattern(8, '\0');
+  std::memcpy(pattern.data(), &first, 4);
+  first = static_cast<float>(element("model/a.weight", 2));
+  std::memcpy(pattern.data() + 4, &first, 4);
+  const std::size_t at = good.find(pattern);
+  REQUIRE(at != std::string::npos);
+  std::string bad = good;
+  bad[at + 2] ^= 1;
+  write_file(saved.path / "data.h5", bad);
+  const checkpoint::Checkpoint opened(saved.path);
+  Block a = make_block("model/a.weight", Dtype::f32, {6, 5}, {4, 0}, {1, 5}),
+        b = make_block("optim.m/a.weight", Dtype::i64, {40}, {0}, {40});
+  CHECK(lacks(refusal([&] { opened.read(a.slice); }), {"data.h5", "model/a.weight", "damaged"}) == "");
+  CHECK(lacks(complaint(saved.path), {"data.h5", "model/a.weight", "damaged"}) == "");
+  CHECK_NOTHROW(opened.read(b.slice));
+}
+
+TEST_CASE("files cut off or missing") {
+  const Saved saved;
+  for (const std::string name : {"manifest.json", "data.h5", "hf/tokenizer.json"}) {
+    const std::string good = read_file(saved.path / name);
+    for (const std::size_t keep : {std::size_t{0}, std::size_t{1}, good.size() / 2, good.size() - 1}) {
+      write_file(saved.path / name, good.substr(0, keep));
+      CHECK(lacks(complaint(saved.path), {name}) == "");
+    }
+    write_file(saved.path / name, good + "x");
+    CHECK(lacks(complaint(saved.path), {name}) == "");
+    fs::remove(saved.path / name);
+    CHECK(lacks(complaint(saved.path), {name}) == "");
+    write_file(saved.path / name, good);
+  }
+  CHECK(complaint(saved.path) == "");
+  CHECK(lacks(complaint(saved.dir / "none"), {"none", "manifest.json"}) == "");
+}
+
+TEST_CASE("a manifest of another schema says so, and one without the keys it needs") {
+  const Saved saved;
+  const fs::path path = saved.path / "manifest.json";
+  const std::string good = read_file(path);
+  const auto with = [&](const std::string& from, const std::string& to) {  // altered, and its hash made to fit
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    const std::size_t hash = text.rfind("\"xxh3\": \"") + 9;
+    text.replace(hash, 16, 16, '0');
+    text.replace(hash, 16, hex64(xxh3(text)));
+    write_file(path, text);
+    return complaint(saved.path);
+  };
+  CHECK(with("\"schema\": 1", "\"schema\":  1") == "");
+  CHECK(lacks(with("\"schema\": 1", "\"schema\": 2"), {"manifest.json", "schema 2", "reads schema 1"}) == "");
+  CHECK(lacks(with("\"shape\"", "\"shade\""), {"manifest.json", "shape"}) == "");
+  CHECK(lacks(with("\"offset\": ", "\"offset\": 9"), {"data.h5", "outside the file"}) == "");
+  CHECK(lacks(with("tokenizer.json", "../x/tokenizer.json"), {"../x"}) == "");
+}
