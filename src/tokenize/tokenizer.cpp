@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "io/file.h"
 #include "tokenize/added_tokens.h"
 #include "tokenize/piece_cache.h"
 #include "tokenize/string_ids.h"
@@ -86,11 +85,7 @@ Tokenizer Tokenizer::from_json(std::string file_bytes, const std::string& name, 
 }
 
 Tokenizer Tokenizer::load(const std::filesystem::path& file, PreTokenizer::Engine engine) {
-  std::ifstream in(file, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (!in.is_open() || in.bad() || std::filesystem::is_directory(file))
-    fail_input("{}: cannot be read; give the path of a tokenizer.json", file.string());
-  return from_json(std::move(bytes), file.string(), engine);
+  return from_json(io::read_file(file), file.string(), engine);
 }
 
 /// The tokens of one pre-token, into scratch_->piece_ids, without the cache.
