@@ -7,6 +7,11 @@
 #include "kernels/gemm/gemm.h"
 
 namespace eddy::kernels {
+namespace {
+// Up to here a vector product for each row is faster than one of matrices (measured: 6.5 times for one row, equal at
+// four).
+constexpr std::int64_t kFewRows = 3;
+}  // namespace
 
 void gemm(const Stream&, View a, bool transpose_a, View b, bool transpose_b, View c, float alpha, float beta) {
   const Rows x = rows_of(a, {"gemm", "a"}), y = rows_of(b, {"gemm", "b"}), z = rows_of(c, {"gemm", "c"});
@@ -24,6 +29,12 @@ void gemm(const Stream&, View a, bool transpose_a, View b, bool transpose_b, Vie
   if (k == 0) {
     for (std::int64_t r = 0; r < m; ++r)
       for (std::int64_t i = 0; i < n; ++i) z[r][i] = beta == 0 ? 0 : beta * z[r][i];
+    return;
+  }
+  if (m <= kFewRows) {
+    for (std::int64_t r = 0; r < m; ++r)
+      sgemv(n, k, alpha, transpose_a ? x.data + r : x[r], transpose_a ? x_stride : 1, {y.data, y_stride, transpose_b},
+            beta, z[r]);
     return;
   }
   sgemm(m, n, k, alpha, {x.data, x_stride, transpose_a}, {y.data, y_stride, transpose_b}, beta, z.data, z_stride);
