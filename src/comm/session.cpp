@@ -174,11 +174,17 @@ int Session::finish(int status, const std::string& message) {
 }
 
 int run_mpi_main(const std::string& program, int argc, char** argv, const std::function<int(Session&)>& body) {
-  Session session(&argc, &argv);
+  std::unique_ptr<Session> session;
+  try {
+    session = std::make_unique<Session>(&argc, &argv);
+  } catch (const std::exception& e) {  // no job to agree with yet: the launcher ends the other ranks
+    log::error("{}: {} (host {})", program, e.what(), host_name());
+    return static_cast<int>(Exit::failed);
+  }
   int status = static_cast<int>(Exit::failed);
   std::string message;
   try {
-    status = body(session);
+    status = body(*session);
   } catch (const Error& e) {
     status = static_cast<int>(e.status());
     message = program + ": " + e.what();
@@ -187,7 +193,7 @@ int run_mpi_main(const std::string& program, int argc, char** argv, const std::f
   } catch (const std::exception& e) {
     message = program + ": " + e.what();
   }
-  return session.finish(status, message);
+  return session->finish(status, message);
 }
 
 }  // namespace eddy::comm

@@ -57,6 +57,11 @@ int body(eddy::comm::Session& session, const std::string& way) {
     if (last) sleep_s(60);
     world.barrier();
   }
+  if (way == "frozen") {  // as a debugger or a suspended job leaves it
+    session.set_timeout(1);
+    if (session.rank() == 0) std::raise(SIGSTOP);
+    world.barrier();
+  }
   if (way == "killed") {
     if (last) std::raise(SIGKILL);
     world.barrier();

@@ -95,6 +95,15 @@ TEST_CASE("many ranks time out at once: one message") {
   CHECK(e.seconds < 15);
 }
 
+TEST_CASE("a rank 0 that is frozen ends the job: the first of the others speaks") {
+  const Ended e = job("frozen", 4);
+  CHECK(e.status != 0);
+  CHECK(times(e.err, "has not returned for") == 1);
+  CHECK(has(e.err, "barrier on world has not returned for "));
+  CHECK(has(e.err, "world rank 1 on host "));
+  CHECK(e.seconds < 15);
+}
+
 TEST_CASE("a rank that is killed ends the job") {
   const Ended e = job("killed", 4);
   CHECK(e.status != 0);
