@@ -28,13 +28,17 @@ TEST_CASE("the project keeps its layers") {
 
 TEST_CASE("planted breaches are found") {
   const eddy_test::TempDir dir;
-  for (const char* header : {"src/base/a.h", "src/model/a.h", "src/comm/a.h", "src/optim/a.h", "kernels/gemm/a.h"})
+  for (const char* header : {"src/base/a.h", "src/model/a.h", "src/comm/a.h", "src/optim/a.h", "src/text/a.h",
+                             "src/extract/a.h", "kernels/gemm/a.h"})
     plant(dir, header, "#pragma once\n");
   plant(dir, "src/train/good.cpp",
         "#include <vector>\n#include <sys/stat.h>\n#include \"model/a.h\"\n#include \"kernels/gemm/a.h\"\n");
   plant(dir, "src/model/good.h", "#include \"model/a.h\"\n  #  include <base/a.h>\n// #include \"train/a.h\"\n");
+  plant(dir, "src/extract/good.cpp", "#include \"text/a.h\"\n");
+  plant(dir, "tools/eddy_x.cpp", "#include \"x.h\"\n");
+  plant(dir, "tools/x.h", "#pragma once\n");
   CHECK(joined(check_layers(dir.path()).breaches).empty());
-  CHECK(check_layers(dir.path()).includes == 4);
+  CHECK(check_layers(dir.path()).includes == 5);
 
   plant(dir, "src/base/up.h", "\n#include \"model/a.h\"  // higher\n");
   plant(dir, "src/checkpoint/beside.cpp", "#include \"optim/a.h\"\n");
@@ -42,6 +46,7 @@ TEST_CASE("planted breaches are found") {
   plant(dir, "kernels/gemm/gemm_cpu.cpp",
         "#include \"comm/a.h\"\n#include \"kernels/gemm/a.h\"\n#include \"model/a.h\"\n");
   plant(dir, "src/model/near.cpp", "#include \"a.h\"\n#include \"base/none.h\"\n");
+  plant(dir, "src/text/beside.cpp", "#include \"extract/a.h\"\n");
   plant(dir, "src/odd/x.h", "");
   CHECK(check_layers(dir.path()).breaches ==
         std::vector<std::string>{
@@ -54,5 +59,6 @@ TEST_CASE("planted breaches are found") {
             "\"folder/file.h\"",
             "src/model/near.cpp:2: includes base/none.h, but there is no such file",
             "src/odd: not in the table of layers (tests/house/layers.cpp)",
+            "src/text/beside.cpp:1: includes extract/a.h, but extract stands on the same line",
         });
 }
