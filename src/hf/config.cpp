@@ -115,7 +115,7 @@ ModelConfig parse_config(const Json& json, const std::string& where) {
   if (type != "deepseek_v3" && type != "kimi_k2")
     in.fail("model_type", "is '" + type + "'; Eddy trains models of type deepseek_v3 (or kimi_k2)");
   ModelConfig c;
-  c.original = json;
+  c.original = json.dump();
   c.vocab_size = in.integer("vocab_size", 1, kLargest);
   c.hidden_size = in.integer("hidden_size", 1, kLargest);
   c.intermediate_size = in.integer("intermediate_size", 1, kLargest);

@@ -1,7 +1,7 @@
 #pragma once
 // A model's shape, as Hugging Face's config.json of model_type deepseek_v3 (alias kimi_k2) gives it.
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -44,7 +44,7 @@ struct ModelConfig {
   int num_mtp_layers = 0;  ///< num_nextn_predict_layers as announced (0 or 1)
   double initializer_range = 0.02;
   int bos_token_id = 0, eos_token_id = 1;
-  nlohmann::ordered_json original;  ///< the file as read: what Eddy does not use is carried through conversions
+  std::string original;  ///< the JSON as read (or empty): what Eddy does not use is carried through conversions
 
   int qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
   bool is_moe(int layer) const {

@@ -1,15 +1,17 @@
 #include "hf/config.h"
 
+#include <nlohmann/json.hpp>
+
 namespace eddy::hf {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
 /// What the file said of RoPE beyond the keys Eddy reads is kept.
-Json rope_object(const ModelConfig& c, Spelling spelling) {
+Json rope_object(const ModelConfig& c, const Json& original, Spelling spelling) {
   Json rope = Json::object();
   for (const char* key : {"rope_scaling", "rope_parameters"})
-    if (const auto it = c.original.find(key); it != c.original.end() && it->is_object()) rope = *it;
+    if (const auto it = original.find(key); it != original.end() && it->is_object()) rope = *it;
   rope.erase("rope_theta");
   rope.erase("rope_type");
   rope.erase("type");
@@ -55,7 +57,8 @@ void write_experts(Json& out, const ModelConfig& c) {
 }  // namespace
 
 Json write_config(const ModelConfig& c, Spelling spelling, const std::string& dtype) {
-  Json out = c.original.is_object() ? c.original : Json::object();
+  const Json original = c.original.empty() ? Json::object() : Json::parse(c.original);
+  Json out = original;
   if (!out.contains("architectures")) out["architectures"] = {"DeepseekV3ForCausalLM"};
   if (!out.contains("model_type")) out["model_type"] = "deepseek_v3";
   out["vocab_size"] = c.vocab_size;
@@ -79,7 +82,7 @@ Json write_config(const ModelConfig& c, Spelling spelling, const std::string& dt
   if (!out.contains("bos_token_id")) out["bos_token_id"] = c.bos_token_id;
   if (!out.contains("eos_token_id")) out["eos_token_id"] = c.eos_token_id;
   write_experts(out, c);
-  const Json rope = rope_object(c, spelling);
+  const Json rope = rope_object(c, original, spelling);
   for (const char* key :
        {"rope_theta", "rope_scaling", "rope_parameters", "dtype", "torch_dtype", "quantization_config"})
     out.erase(key);

@@ -113,7 +113,7 @@ TEST_CASE("both spellings of RoPE say the same, and are written as asked") {
 
 TEST_CASE("a configuration written from nothing parses to itself") {
   hf::ModelConfig c = parse(r1());
-  c.original = nullptr;
+  c.original.clear();
   c.q_lora_rank = 0;
   c.rope_scaling->attention_factor = 1.25;
   const auto again = parse(hf::write_config(c, hf::Spelling::transformers, "float32"));
