@@ -1,0 +1,65 @@
+#include "base/process.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+namespace eddy {
+namespace {
+
+/// Field 22 of /proc/PID/stat, counted behind the command's name, which may hold blanks. 0: no such process, or a
+/// zombie.
+std::uint64_t start_ticks(std::int64_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto behind_name = text.rfind(')');
+  if (behind_name == std::string::npos) return 0;
+  std::istringstream fields(text.substr(behind_name + 1));
+  std::string field;
+  for (int i = 3; i <= 22 && fields >> field; ++i)
+    if (i == 3 && (field == "Z" || field == "X")) return 0;
+  return std::strtoull(field.c_str(), nullptr, 10);
+}
+
+}  // namespace
+
+ProcessId this_process() {
+  ProcessId id;
+  char name[256] = "";
+  gethostname(name, sizeof name - 1);
+  id.host = name;
+  const char* job = std::getenv("SLURM_JOB_ID");
+  id.job = job ? job : "";
+  id.pid = getpid();
+  id.started = start_ticks(id.pid);
+  return id;
+}
+
+bool runs_here(const ProcessId& process) {
+  if (process.pid <= 0) return false;
+  const bool exists = kill(static_cast<pid_t>(process.pid), 0) == 0 || errno == EPERM;
+  if (!exists) return false;
+  const std::uint64_t started = start_ticks(process.pid);
+  return started != 0 && (process.started == 0 || process.started == started);
+}
+
+std::uint64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return file ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
+std::uint64_t available_bytes() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string key, rest; file >> key && std::getline(file, rest);)
+    if (key == "MemAvailable:") return std::strtoull(rest.c_str(), nullptr, 10) * 1024;  // in kB
+  return 0;
+}
+
+}  // namespace eddy

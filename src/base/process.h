@@ -1,0 +1,22 @@
+#pragma once
+// Who this process is, as lock files name it.
+#include <cstdint>
+#include <string>
+
+namespace eddy {
+
+struct ProcessId {
+  std::string host;
+  std::string job;  ///< SLURM_JOB_ID, or empty
+  std::int64_t pid = 0;
+  std::uint64_t started = 0;  ///< clock ticks from boot to its start: tells it from a later process with the same pid
+};
+ProcessId this_process();
+/// Does this very process run now on this host (its `host` must be ours)? `started` 0 is not compared.
+bool runs_here(const ProcessId& process);
+/// Resident memory of this process in bytes; 0 where /proc does not tell.
+std::uint64_t resident_bytes();
+/// Memory this host can still give to programs, in bytes; 0 where /proc does not tell.
+std::uint64_t available_bytes();
+
+}  // namespace eddy
