@@ -1,0 +1,60 @@
+#pragma once
+// The step loop: data in, metrics and checkpoints out.
+#include <memory>
+#include <optional>
+
+#include "base/log.h"
+#include "train/batches.h"
+#include "train/metrics.h"
+#include "train/run_dir.h"
+#include "train/state.h"
+#include "train/stop_request.h"
+#include "train/validation.h"
+
+namespace eddy::train {
+
+/// What a loop is given; all of it outlives the loop.
+struct LoopParts {
+  const Config& config;
+  const ModelChoice& choice;
+  const RunDir& dir;
+  Engine& engine;
+  Batches& batches;
+  const Validation* validation;  ///< null: none
+  const StopRequest& stop;
+  std::uint64_t tokenizer_hash;
+  std::vector<std::filesystem::path> attachments;  ///< files copied into each checkpoint: the tokenizer
+  nlohmann::json bits;
+  std::int64_t total_steps;
+};
+
+class Loop {
+ public:
+  Loop(const LoopParts& parts, const Progress& progress);
+  /// To the last step, or to where the run is asked to stop. Collective over the engine's world.
+  Exit run();
+
+ private:
+  /// The largest over all ranks of what each says; `min` quantities go negated.
+  struct Agreed {
+    bool stop = false;
+    double data_wait_s = 0, peak_bytes = 0, rss_bytes = 0;
+    std::optional<double> load_max, load_min;
+  };
+  Agreed agree(const Engine::Result& result, double data_wait_s);
+  StepMetrics train_one(bool& stop);
+  bool validate(StepMetrics& metrics);  ///< true: asked to stop meanwhile
+  void save();
+  void show(const StepMetrics& metrics);
+
+  LoopParts p_;
+  Progress progress_;
+  optim::Schedule schedule_;
+  double flops_per_token_;
+  int bad_in_a_row_ = 0;
+  std::int64_t first_step_, saved_step_;
+  std::optional<MetricsFile> metrics_;  // rank 0
+  log::Progress bar_;
+};
+
+}  // namespace eddy::train

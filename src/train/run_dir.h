@@ -1,0 +1,30 @@
+#pragma once
+// A run's folder: config.ini, metrics.jsonl, checkpoints/step-NNNNNNNN/, log/, and a lock while the run lives.
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace eddy::train {
+
+struct RunDir {
+  std::filesystem::path root;
+
+  std::filesystem::path config() const { return root / "config.ini"; }
+  std::filesystem::path metrics() const { return root / "metrics.jsonl"; }
+  std::filesystem::path checkpoints() const { return root / "checkpoints"; }
+  std::filesystem::path checkpoint(std::int64_t step) const;
+  std::filesystem::path log() const { return root / "log"; }
+  std::filesystem::path lock() const { return root / "lock"; }
+
+  /// Makes the folders. Throws Error (status 2) naming the one that cannot be made.
+  void create() const;
+  /// The checkpoint that a run with this checkpoint.resume goes on from; none: from the beginning. Throws Error (status
+  /// 2): a path without a checkpoint; never, where checkpoints lie; a path, where later checkpoints lie.
+  std::optional<std::filesystem::path> find_resume(const std::string& resume) const;
+  /// Before a run's first step: keeps config.ini, and moves what an earlier attempt left there, and its metrics after
+  /// `step`, to log/. `attempt` tells this start from others (a time).
+  void begin(std::int64_t step, const std::string& config_ini, const std::string& attempt) const;
+};
+
+}  // namespace eddy::train

@@ -1,0 +1,190 @@
+#include "train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "checkpoint/checkpoint.h"
+#include "io/file.h"
+#include "shard/corpus.h"
+#include "shard/manifest.h"
+#include "train/agree.h"
+#include "train/loop.h"
+#include "train/memory.h"
+#include "train/run_lock.h"
+
+namespace eddy::train {
+namespace fs = std::filesystem;
+namespace {
+
+/// "20261231-235959", the same on every rank: names what this start of a run sets aside.
+std::string start_time() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &parts);
+  return text;
+}
+
+void check_length(const Config& config, const hf::ModelConfig& model) {
+  if (config.train.seq_len > model.max_position_embeddings)
+    fail_input(
+        "train.seq_len = {} is longer than the model's {} positions (max_position_embeddings); a shorter one fits",
+        config.train.seq_len, model.max_position_embeddings);
+}
+
+shard::Sampler open_split(const comm::Session& session, const Config& config, const hf::ModelConfig& model,
+                          const std::string& sources, shard::Split split) {
+  shard::SamplerConfig s;
+  s.seq_len = config.train.seq_len;
+  s.seed = config.train.seed;
+  s.global_batch = config.train.global_batch;
+  s.vocab_size = static_cast<std::uint64_t>(model.vocab_size);
+  s.verify = config.data.verify;
+  s.verify_rank = session.rank();
+  s.verify_ranks = session.size();
+  return {shard::parse_sources(sources), split, s};
+}
+
+/// The validation split: data.validation's, or that of data.train where it has one.
+std::optional<shard::Sampler> open_validation(const comm::Session& session, const Config& config,
+                                              const hf::ModelConfig& model) {
+  const auto split = shard::Split::validation;
+  if (!config.data.validation.empty()) return open_split(session, config, model, config.data.validation, split);
+  for (const auto& source : shard::parse_sources(config.data.train)) {
+    const auto counts = shard::counts_by_split(shard::read_manifest(source.dir).shards);
+    if (counts[static_cast<std::size_t>(split)].documents > 0) continue;
+    if (config.train.validate_every > 0)
+      fail_input("train.validate_every = {}, but {} has no validation split; give data.validation",
+                 config.train.validate_every, source.dir.string());
+    log::info("{} has no validation split: going on without validation", source.dir.string());
+    return {};
+  }
+  return open_split(session, config, model, config.data.train, split);
+}
+
+/// The weights' own tokenizer must be the shards'.
+void check_tokenizer(const Config& config, std::uint64_t shards_hash) {
+  if (config.model.init == "random") return;
+  if (checkpoint::is_checkpoint(config.model.init)) {
+    const auto hash = checkpoint::Checkpoint(config.model.init).meta().value("tokenizer_hash", "");
+    if (!hash.empty() && hash != hex64(shards_hash))
+      fail_input(
+          "{} was trained on shards of another tokenizer (hash {}) than data.train's ({}): tokenize the documents with "
+          "its tokenizer",
+          config.model.init, hash, hex64(shards_hash));
+    return;
+  }
+  const fs::path file = fs::path(config.model.init) / "tokenizer.json";
+  if (fs::exists(file))
+    shard::check_tokenizer(shards_hash, config.data.train, xxh3(io::read_file(file)), file.string());
+}
+
+/// What goes into each checkpoint so that it can be used alone: the shards' tokenizer, and what the first weights came
+/// with.
+std::vector<fs::path> attachments(const Config& config) {
+  std::vector<fs::path> found;
+  const fs::path tokenizer = shard::parse_sources(config.data.train).front().dir / "tokenizer.json";
+  if (fs::exists(tokenizer)) found.push_back(tokenizer);
+  if (config.model.init == "random") return found;
+  const checkpoint::ModelSource source(config.model.init);
+  if (found.empty() && !source.tokenizer().empty()) found.push_back(source.tokenizer());
+  for (const char* name : {"tokenizer_config.json", "generation_config.json"})
+    for (const fs::path& folder : {fs::path(config.model.init), fs::path(config.model.init) / "hf"})
+      if (fs::exists(folder / name)) found.push_back(folder / name);
+  return found;
+}
+
+std::int64_t steps_of(const Config& config, const shard::Sampler& sampler) {
+  if (config.train.steps > 0) return config.train.steps;
+  return static_cast<std::int64_t>(
+      std::ceil(config.train.epochs * static_cast<double>(sampler.rows_per_epoch()) / config.train.global_batch));
+}
+
+void announce(const ModelChoice& choice, const Engine& engine, const Config& config, const shard::Sampler& data,
+              std::int64_t steps) {
+  std::int64_t parameters = 0;
+  for (const auto& info : model::all_parameters(choice.config, choice.mtp)) parameters += info.global_numel();
+  log::info("model {}: {} parameters{}, on {}", choice.name, with_commas(parameters),
+            choice.mtp ? " with multi-token prediction" : "", engine.groups().layout.text());
+  log::info("data {}: {} rows of {} tokens an epoch; {} steps of {} rows are {:.3g} epochs", config.data.train,
+            data.rows_per_epoch(), config.train.seq_len, steps, config.train.global_batch,
+            data.epoch(static_cast<std::uint64_t>(steps)));
+}
+
+}  // namespace
+
+int train(comm::Session& session, const Config& config, const std::string& config_ini) {
+  auto& world = session.world();
+  const int threads = session.set_threads(config.run.threads);
+  const StopRequest stop(config.run.stop_after);
+  const RunDir dir{config.run.dir};
+
+  // Everything that can be refused, before memory is taken and before anything is written.
+  const auto from = dir.find_resume(config.checkpoint.resume);
+  const ModelChoice choice =
+      from ? choose_resumed(config.model, config.train.mtp, *from) : choose_model(config.model, config.train.mtp);
+  const parallel::Layout layout = config.parallel.layout(world.size(), model::divisors(choice.config));
+  BatchShape shape;
+  shape.seq_len = config.train.seq_len;
+  shape.micro_batch = config.train.micro_batch;
+  shape.micro_batches = config.train.micro_batches(layout.dp());
+  shape.replica = parallel::coordinates(layout, world.rank()).dp;
+  shape.vocab_size = choice.config.vocab_size;
+  shape.max_positions = choice.config.max_position_embeddings;
+  shape.multiple_of = layout.tp;
+  check_length(config, choice.config);
+  const shard::Sampler data = open_split(session, config, choice.config, config.data.train, shard::Split::train);
+  const auto validation_data = open_validation(session, config, choice.config);
+  check_tokenizer(config, data.tokenizer_hash());
+  MemoryPlan memory(choice.config, layout, engine_options(config, choice.mtp), shape.micro_batch, shape.micro_batches);
+  require_memory(session, memory);
+
+  std::optional<RunLock> lock;
+  on_rank_0(world, [&] {
+    dir.create();
+    lock.emplace(dir.lock(), this_process());
+    if (dir.find_resume(config.checkpoint.resume) != from)
+      fail_run("{}: checkpoints came or went while this run began; start it again", config.run.dir);
+  });
+
+  Engine engine(world, choice.config, layout, engine_options(config, choice.mtp));
+  const std::int64_t steps = steps_of(config, data);
+  const nlohmann::json bits = fingerprint(layout, threads);
+  Progress progress;
+  if (from)
+    progress = resume(*from, config, data.tokenizer_hash(), bits, engine);
+  else
+    load_weights(choice, engine, config.train.seed);
+  on_rank_0(world, [&] {
+    dir.begin(progress.step, config_ini, start_time());
+    log::also_to((dir.log() / "train.log").string());
+    announce(choice, engine, config, data, steps);
+    if (from) log::info("resuming from {} after step {} of {}", from->string(), progress.step, steps);
+  });
+
+  Batches batches(shape, [&data](std::int64_t step, int index, shard::PackedRow& out) {
+    data.row(static_cast<std::uint64_t>(step), index, out);
+  });
+  std::optional<Validation> validation;
+  if (validation_data) {
+    auto rows = static_cast<std::int64_t>(validation_data->rows());
+    if (config.train.validation_rows > 0) rows = std::min(rows, config.train.validation_rows);
+    validation.emplace(shape, rows, [&](std::int64_t i, shard::PackedRow& out) {
+      validation_data->row_at(static_cast<std::uint64_t>(i), out);
+    });
+  }
+  Loop loop({config, choice, dir, engine, batches, validation ? &*validation : nullptr, stop, data.tokenizer_hash(),
+             attachments(config), bits, steps},
+            progress);
+  const Exit exit = loop.run();
+  world.barrier();
+  if (exit == Exit::done) log::info("done: {} steps, checkpoints in {}", steps, dir.checkpoints().string());
+  return static_cast<int>(exit);
+}
+
+}  // namespace eddy::train

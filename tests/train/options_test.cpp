@@ -1,0 +1,90 @@
+#include "train/options.h"
+
+#include "base/error.h"
+#include "catch.h"
+#include "support.h"
+
+using namespace eddy;
+
+namespace {
+train::Config parsed(const std::vector<std::string>& arguments) {
+  train::Config config;
+  Options options("eddy-train", "", "");
+  config.add_to(options);
+  REQUIRE(options.parse(arguments));
+  return config;
+}
+std::string refusal(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    CHECK(e.status() == Exit::unusable);
+    return e.what();
+  }
+  return "";
+}
+const std::vector<std::string> kRun{"--model.config=tiny", "--data.train=d", "--run.dir=r", "--train.steps=3",
+                                    "--train.global_batch=4"};
+std::vector<std::string> run_with(const std::string& more) {
+  auto arguments = kRun;
+  arguments.push_back(more);
+  return arguments;
+}
+}  // namespace
+
+TEST_CASE("the options that scripts rely on") {
+  const auto c =
+      parsed({"--model.config=x",   "--model.init=random",   "--data.train=a:0.7,b:0.3", "--data.validation=v",
+              "--parallel.tp=2",    "--parallel.ep=4",       "--parallel.pp=2",          "--parallel.cp=1",
+              "--train.seq_len=64", "--train.micro_batch=2", "--train.global_batch=8",   "--train.epochs=1.5",
+              "--optim.lr=1e-3",    "--optim.schedule=wsd",  "--optim.warmup_steps=7",   "--train.seed=9",
+              "--run.dir=r",        "--run.device=cpu",      "--checkpoint.every=10",    "--checkpoint.resume=never"});
+  CHECK_NOTHROW(c.validate());
+  CHECK(c.parallel.ep == 4);
+  CHECK(c.train.epochs == 1.5);
+  CHECK(c.optim.make_schedule(100).kind == optim::ScheduleKind::wsd);
+  CHECK(c.optim.make_schedule(100).warmup_steps == 7);
+}
+
+TEST_CASE("what a run needs is asked for by name") {
+  CHECK_NOTHROW(parsed(kRun).validate());
+  for (const std::string key : {"model.config", "data.train", "run.dir"}) {
+    const auto message = refusal([&] { parsed(run_with("--" + key + "=")).validate(); });
+    INFO(message);
+    CHECK(message.find(key) != std::string::npos);
+  }
+  CHECK(refusal([&] { parsed(run_with("--train.steps=0")).validate(); }).find("train.epochs") != std::string::npos);
+  CHECK(refusal([&] { parsed(run_with("--train.epochs=2")).validate(); }).find("train.epochs") != std::string::npos);
+  CHECK(refusal([&] { parsed(run_with("--train.global_batch=0")).validate(); }).find("train.global_batch") !=
+        std::string::npos);
+  CHECK(refusal([&] { parsed(run_with("--run.device=cuda")).validate(); }).find("CUDA") != std::string::npos);
+  CHECK(refusal([&] { parsed(run_with("--parallel.world=8")).validate(); }).find("--check") != std::string::npos);
+  CHECK_NOTHROW(parsed({"--check", "--model.config=tiny", "--parallel.world=8"}).validate());
+}
+
+TEST_CASE("impossible values name key and what is allowed") {
+  CHECK(refusal([] { parsed({"--optim.lr=fast"}); }).find("optim.lr") != std::string::npos);
+  CHECK(refusal([] { parsed({"--optim.beta1=1"}); }).find("optim.beta1") != std::string::npos);
+  CHECK(refusal([] { parsed({"--train.recompute=some"}); }).find("selective") != std::string::npos);
+  CHECK(refusal([] { parsed({"--optim.learning_rate=1"}); }).find("optim.learning_rate") != std::string::npos);
+}
+
+TEST_CASE("a global batch that replicas cannot share names the nearest") {
+  train::TrainOptions t;
+  t.micro_batch = 2;
+  t.global_batch = 12;
+  CHECK(t.micro_batches(3) == 2);
+  CHECK(t.micro_batches(1) == 6);
+  const auto message = refusal([&] { t.micro_batches(4); });
+  CHECK(message.find("8 and 16") != std::string::npos);
+  t.global_batch = 2;
+  CHECK(refusal([&] { t.micro_batches(4); }).find(": 8") != std::string::npos);
+}
+
+TEST_CASE("a model's configuration is found by path and by name") {
+  const eddy_test::TempDir dir;
+  eddy_test::write_file(dir / "c.json", "{}");
+  CHECK(train::find_model_config((dir / "c.json").string()) == (dir / "c.json").string());
+  CHECK(std::filesystem::exists(train::find_model_config("deepseek-r1")));
+  CHECK(refusal([] { train::find_model_config("deepseek-r9"); }).find("deepseek-r1") != std::string::npos);
+}
