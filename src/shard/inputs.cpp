@@ -1,0 +1,110 @@
+#include "shard/inputs.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+#include <queue>
+#include <set>
+
+#include "base/error.h"
+
+namespace eddy::shard {
+namespace fs = std::filesystem;
+namespace {
+
+class Lister {
+ public:
+  explicit Lister(bool several) : several_(several) {}
+
+  void input(const fs::path& given) {
+    std::error_code error;
+    const fs::file_status status = fs::status(given, error);
+    if (!fs::exists(status))
+      fail_input("input {}: {}", given.string(), error ? error.message() : "no such file or folder");
+    const fs::path whole = fs::absolute(given).lexically_normal(),
+                   path = whole.has_filename() ? whole : whole.parent_path();
+    if (fs::is_directory(status)) return folder(path, path.filename().string());
+    if (!extract::kind_of(path))
+      fail_input("input {}: not of a known kind; known are .tex, .md, .txt, .pdf, .jsonl, and folders of them",
+                 given.string());
+    file(path, path.filename().string(), path.parent_path());
+  }
+  InputList done() {
+    std::stable_sort(list_.files.begin(), list_.files.end(),
+                     [](const InputFile& a, const InputFile& b) { return a.name < b.name; });
+    std::set<std::string> sources;
+    for (const InputFile& f : list_.files)
+      if (f.kind == extract::Kind::latex) sources.insert(fs::path(f.path).replace_extension().string());
+    for (InputFile& f : list_.files)
+      f.part = f.kind == extract::Kind::pdf && sources.contains(fs::path(f.path).replace_extension().string());
+    return std::move(list_);
+  }
+
+ private:
+  void folder(const fs::path& root, const std::string& name) {
+    std::error_code error;
+    fs::recursive_directory_iterator at(root, error);
+    if (error) fail_input("input {}: {}", root.string(), error.message());
+    for (; at != fs::recursive_directory_iterator(); at.increment(error)) {
+      const std::string leaf = at->path().filename().string();
+      if (leaf.starts_with('.')) {
+        at.disable_recursion_pending();
+      } else if (at->is_regular_file(error)) {
+        if (extract::kind_of(at->path()))
+          file(at->path(), (fs::path(name) / at->path().lexically_relative(root)).string(), root);
+        else
+          ++list_.skipped[at->path().extension().string()];
+      }
+    }
+    if (error) fail_input("input {}: {}", root.string(), error.message());
+  }
+  void file(const fs::path& path, const std::string& name, const fs::path& root) {
+    if (several_ && !seen_.insert(fs::canonical(path).string()).second) return;
+    std::error_code error;
+    const std::uintmax_t bytes = fs::file_size(path, error);
+    list_.files.push_back({path.string(), name, root.string(), *extract::kind_of(path), error ? 0 : bytes});
+  }
+  bool several_;  // only then can a file be met twice
+  std::set<std::string> seen_;
+  InputList list_;
+};
+
+}  // namespace
+
+InputList list_inputs(const std::vector<std::string>& inputs) {
+  if (inputs.empty()) fail_input("--input: name at least one folder or file");
+  Lister lister(inputs.size() > 1);
+  for (const std::string& i : inputs) lister.input(i);
+  return lister.done();
+}
+
+std::vector<Unit> make_units(const std::vector<InputFile>& files, std::uint64_t slice) {
+  std::vector<Unit> units;
+  for (std::uint32_t f = 0; f < files.size(); ++f) {
+    if (files[f].part) continue;
+    const std::uint64_t bytes = files[f].bytes,
+                        step = files[f].kind == extract::Kind::jsonl ? slice : std::max<std::uint64_t>(bytes, 1);
+    for (std::uint64_t begin = 0; begin == 0 || begin < bytes; begin += step)
+      units.push_back({f, begin, std::min(begin + step, bytes)});
+  }
+  return units;
+}
+
+std::vector<int> assign_units(const std::vector<std::uint64_t>& cost, int ranks) {
+  std::vector<std::size_t> by_cost(cost.size());
+  std::iota(by_cost.begin(), by_cost.end(), std::size_t{0});
+  std::stable_sort(by_cost.begin(), by_cost.end(), [&](std::size_t a, std::size_t b) { return cost[a] > cost[b]; });
+  using Load = std::pair<std::uint64_t, int>;  // work so far, rank
+  std::priority_queue<Load, std::vector<Load>, std::greater<>> loads;
+  for (int r = 0; r < ranks; ++r) loads.emplace(0, r);
+  std::vector<int> rank(cost.size());
+  for (std::size_t i : by_cost) {
+    const auto [load, r] = loads.top();
+    loads.pop();
+    rank[i] = r;
+    loads.emplace(load + cost[i], r);
+  }
+  return rank;
+}
+
+}  // namespace eddy::shard

@@ -1,0 +1,62 @@
+#include "shard/spill.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace eddy::shard {
+namespace fs = std::filesystem;
+
+namespace {
+constexpr std::size_t kBuffer = std::size_t{1} << 20;  ///< ids
+}
+
+fs::path spill_path(const fs::path& folder, std::uint32_t rank) {
+  return folder / fmt::format("spill-{:05}", rank);
+}
+
+SpillWriter::SpillWriter(const fs::path& folder, std::uint32_t rank) : path_(spill_path(folder, rank)) {
+  file_ = io::Descriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file_.get() < 0) fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
+}
+
+std::uint64_t SpillWriter::append(std::span<const std::uint32_t> ids) {
+  const std::uint64_t at = written_ + buffer_.size() * sizeof(std::uint32_t);
+  buffer_.insert(buffer_.end(), ids.begin(), ids.end());
+  if (buffer_.size() >= kBuffer) flush();
+  return at;
+}
+
+void SpillWriter::flush() {
+  const char* at = reinterpret_cast<const char*>(buffer_.data());
+  for (std::size_t left = buffer_.size() * sizeof(std::uint32_t); left > 0;) {
+    const ssize_t n = ::write(file_.get(), at, left);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
+    at += n;
+    left -= static_cast<std::size_t>(n);
+    written_ += static_cast<std::uint64_t>(n);
+  }
+  buffer_.clear();
+}
+
+void SpillWriter::close() {
+  flush();
+  if (file_.reset() != 0) fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
+}
+
+std::span<const std::uint32_t> SpillReader::tokens(const DocumentRecord& r) {
+  auto found = files_.find(r.rank);
+  if (found == files_.end()) found = files_.emplace(r.rank, io::MappedFile(spill_path(folder_, r.rank))).first;
+  const auto bytes = found->second.bytes();
+  if (r.offset > bytes.size() || r.tokens > (bytes.size() - r.offset) / sizeof(std::uint32_t))
+    fail_run("{}: shorter than what was written to it: is --out on a file system that all ranks share?",
+             spill_path(folder_, r.rank).string());
+  return {reinterpret_cast<const std::uint32_t*>(bytes.data() + r.offset), static_cast<std::size_t>(r.tokens)};
+}
+
+}  // namespace eddy::shard

@@ -1,0 +1,42 @@
+#pragma once
+// Tokenized documents on disk between the two passes of a build: the ids of one after the other, nothing else.
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "io/file.h"
+#include "shard/plan.h"
+
+namespace eddy::shard {
+
+std::filesystem::path spill_path(const std::filesystem::path& folder, std::uint32_t rank);
+
+class SpillWriter {
+ public:
+  SpillWriter(const std::filesystem::path& folder, std::uint32_t rank);
+  /// Appends ids and returns where they begin, in bytes.
+  std::uint64_t append(std::span<const std::uint32_t> ids);
+  void close();  ///< writes what is buffered
+
+ private:
+  void flush();
+  std::filesystem::path path_;
+  io::Descriptor file_;
+  std::vector<std::uint32_t> buffer_;
+  std::uint64_t written_ = 0;
+};
+
+/// All ranks' spill files, mapped as they are needed.
+class SpillReader {
+ public:
+  explicit SpillReader(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  std::span<const std::uint32_t> tokens(const DocumentRecord& record);
+
+ private:
+  std::filesystem::path folder_;
+  std::map<std::uint32_t, io::MappedFile> files_;
+};
+
+}  // namespace eddy::shard

@@ -1,0 +1,153 @@
+// eddy-shard from outside: exit statuses, messages, nothing lost; documents of every kind through to inspect and
+// sample.
+#include <nlohmann/json.hpp>
+
+#include "catch.h"
+#include "made_tokenizer.h"
+#include "support.h"
+
+using eddy_test::read_file;
+using eddy_test::run;
+using eddy_test::RunResult;
+using eddy_test::TempDir;
+using eddy_test::write_file;
+namespace fs = std::filesystem;
+
+namespace {
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+struct Inputs {
+  TempDir dir;
+  std::string in = (dir / "in").string(), tokenizer = (dir / "tokenizer.json").string(), out = (dir / "out").string();
+  Inputs() {
+    fs::create_directories(in);
+    write_file(dir / "in" / "a.md", "the theorem and the lemma\n");
+    write_file(dir / "in" / "damaged.pdf", "%PDF-1.4 but not really");
+    write_file(dir / "in" / "pairs.jsonl",
+               "{\"prompt\": \"the sum?\", \"response\": \"<think>\\nprimes\\n</think>\\n\\nthe sum\"}\n{\"text\": "
+               "oops}\n{\"text\": \"the primes\"}\n");
+    write_file(tokenizer, eddy_test::tokenizer_json());
+  }
+  std::vector<std::string> command(std::vector<std::string> more = {}) const {
+    std::vector<std::string> c{"eddy-shard",         "--input", in, "--tokenizer", tokenizer, "--out", out,
+                               "--split.validation", "0"};
+    c.insert(c.end(), more.begin(), more.end());
+    return c;
+  }
+};
+}  // namespace
+
+TEST_CASE("help, version, unknown commands") {
+  const RunResult help = run({"eddy-shard", "--help"});
+  CHECK(help.status == 0);
+  CHECK(has(help.out, "--split.validation"));
+  CHECK(run({"eddy-shard", "--version"}).status == 0);
+  CHECK(run({"eddy-shard", "inspect", "--help"}).status == 0);
+  const RunResult unknown = run({"eddy-shard", "inspct"});
+  CHECK(unknown.status == 2);
+  CHECK(has(unknown.err, "did you mean inspect?"));
+}
+
+TEST_CASE("documents become shards that inspect and sample show") {
+  const Inputs i;
+  const RunResult built = run(i.command());
+  INFO(built.err);
+  REQUIRE(built.status == 0);
+  CHECK(has(built.err, "in/pairs.jsonl:2: JSON: malformed"));
+  CHECK(has(built.err, "rejected: 1 × PDF: "));
+  CHECK(has(built.err, "train: 3 documents"));
+  CHECK(read_file(i.dir / "out" / "tokenizer.json") == read_file(i.tokenizer));
+
+  const RunResult inspected = run({"eddy-shard", "inspect", i.out, "--json"});
+  REQUIRE(inspected.status == 0);
+  const auto j = nlohmann::json::parse(inspected.out);
+  CHECK(j.at("splits").at("train").at("documents") == 3);
+  CHECK(j.at("splits").at("train").at("sources").at("in/pairs.jsonl").at("documents") == 2);
+  const RunResult text = run({"eddy-shard", "inspect", i.out});
+  CHECK(has(text.out, "train: 3 documents"));
+  CHECK(has(text.out, "every file verified"));
+
+  const RunResult sample = run({"eddy-shard", "sample", i.out, "--n", "5"});
+  CHECK(sample.status == 0);
+  CHECK(has(sample.out,
+            "⟦<｜begin▁of▁sentence｜><｜User｜>the sum?<｜Assistant｜>⟧<think>\nprimes\n</think>\n\nthe "
+            "sum<｜end▁of▁sentence｜>"));
+  const RunResult lines = run({"eddy-shard", "sample", i.out, "--json"});
+  CHECK(has(lines.out, "\"source\":\"in/a.md\""));
+}
+
+TEST_CASE("unusable arguments and input end with status 2 and name what is wrong") {
+  const Inputs i;
+  const auto refused = [&](std::vector<std::string> command, const std::string& part) {
+    const RunResult r = run(std::move(command));
+    INFO(r.err);
+    CHECK(r.status == 2);
+    CHECK(has(r.err, part));
+    CHECK_FALSE(fs::exists(i.out));
+  };
+  refused({"eddy-shard", "--input", i.in + "/none", "--tokenizer", i.tokenizer, "--out", i.out}, "in/none");
+  refused({"eddy-shard", "--input", i.in, "--tokenizer", i.in + "/a.md", "--out", i.out}, "a.md");
+  refused({"eddy-shard", "--input", i.in, "--tokenizer", i.tokenizer + "x", "--out", i.out}, "tokenizer.jsonx");
+  refused(i.command({"--split.validaton", "0.1"}), "split.validation");
+  refused(i.command({"--split.test", "2"}), "split.test");
+  refused({"eddy-shard", "--input", i.in, "--out", i.out}, "tokenizer");
+  refused({"eddy-shard", "inspect", i.out}, "there is no such directory");
+}
+
+TEST_CASE("damaged shards and another tokenizer are refused") {
+  const Inputs i;
+  REQUIRE(run(i.command()).status == 0);
+  const fs::path shard = i.dir / "out" / "train-00000.h5";
+  const std::string good = read_file(shard);
+  write_file(i.dir / "other.json", eddy_test::tokenizer_json(280));
+  const RunResult other = run({"eddy-shard", "sample", i.out, "--tokenizer", (i.dir / "other.json").string()});
+  CHECK(other.status == 2);
+  CHECK(has(other.err, "was made with the tokenizer"));
+
+  std::string flipped = good;
+  flipped[good.size() - 10] = static_cast<char>(flipped[good.size() - 10] ^ 4);
+  write_file(shard, flipped);
+  const RunResult damaged = run({"eddy-shard", "inspect", i.out});
+  CHECK(damaged.status == 2);
+  CHECK(has(damaged.err, "train-00000.h5"));
+  write_file(shard, good.substr(0, good.size() / 2));
+  const RunResult cut = run({"eddy-shard", "inspect", i.out});
+  CHECK(cut.status == 2);
+  CHECK(has(cut.err, "truncated"));
+  write_file(shard, std::string(good.size(), 'x'));
+  const RunResult none = run({"eddy-shard", "inspect", i.out});
+  CHECK(none.status == 2);
+  CHECK(has(none.err, "cannot open it as HDF5"));
+}
+
+TEST_CASE("a full disk leaves the old shards, and no new name") {
+  const Inputs i;
+  const auto limited = [&](const std::string& blocks) {
+    std::string line = "trap '' XFSZ; ulimit -f " + blocks + "; exec \"$0\" \"$@\"";
+    auto command = i.command({"--overwrite"});
+    const char* bin = std::getenv("EDDY_BIN_DIR");
+    command[0] = (fs::path(bin ? bin : "bin") / command[0]).string();
+    command.insert(command.begin(), {"/bin/sh", "-c", line});
+    return run(command);
+  };
+  std::string big;
+  for (int n = 0; n < 20000; ++n) big += "line " + std::to_string(n) + "\n";
+  write_file(i.dir / "in" / "big.txt", big);
+  const RunResult first = limited("64");  // blocks of 512 bytes
+  INFO(first.err);
+  CHECK(first.status == 1);
+  CHECK(has(first.err, "cannot write"));
+  CHECK_FALSE(fs::exists(i.out));
+  fs::remove(i.dir / "in" / "big.txt");
+  REQUIRE(run(i.command()).status == 0);
+  const std::string manifest = read_file(i.dir / "out" / "manifest.json"),
+                    shard = read_file(i.dir / "out" / "train-00000.h5");
+  write_file(i.dir / "in" / "big.txt", big);
+  CHECK(limited("64").status == 1);
+  CHECK(read_file(i.dir / "out" / "manifest.json") == manifest);
+  CHECK(read_file(i.dir / "out" / "train-00000.h5") == shard);
+  CHECK_FALSE(fs::exists(i.dir / "out" / ".partial"));
+  CHECK(limited("unlimited").status == 0);
+}
