@@ -1,6 +1,7 @@
 #include "train/check.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -45,6 +46,8 @@ struct Plan {
         layout(c.parallel.layout(ranks, model::divisors(choice.config))),
         micro_batches(c.train.global_batch > 0 ? c.train.micro_batches(layout.dp()) : layout.pp),
         memory(choice.config, layout, engine_options(c, choice.mtp), c.train.micro_batch, micro_batches) {}
+  /// Is each rank printed by itself?
+  bool every_rank() const { return config.verbose || layout.world <= kRanksInFull; }
 };
 
 std::string place(const parallel::Coordinates& at) {
@@ -84,39 +87,36 @@ void add_head(const Plan& plan, std::string& out) {
                            t.global_batch > 0 ? "" : " (train.global_batch is not given: one micro-batch a stage)"));
 }
 
-/// Ranks of one stage whose bytes are all the same.
-struct RankClass {
-  int first, last, ranks = 0;
-  RankMemory memory;
-};
-
+/// A line a rank; with many ranks, a line a stage with the largest of each column (ZeRO's shares differ by whole rows).
 void add_memory(Plan& plan, std::string& out) {
-  out += fmt::format("\nbytes of a rank (float32; activations: an estimate, with train.recompute = {})\n",
-                     plan.config.train.recompute);
-  out += fmt::format("{:<6}{:<24}{:<14}{:>6}{:>14}{:>14}{:>14}{:>14}{:>14}\n", "stage", "layers", "ranks", "",
-                     "parameters", "gradients", "moments", "activations", "total");
+  const int size = plan.layout.stage_size();
+  out += fmt::format(
+      "\nbytes of a rank in float32{}; activations: estimated with equally busy experts, train.recompute = {}\n",
+      plan.every_rank() ? "" : ", the most of any rank of a stage", plan.config.train.recompute);
+  const auto line = [&](const std::string& ranks, int stage, const std::array<std::string, 5>& columns) {
+    out += fmt::format("{:<12}{:<7}{:<24}{:>12}\n", ranks, stage < 0 ? "stage" : fmt::format("{}", stage),
+                       stage < 0 ? "layers" : layers_text(plan, stage), fmt::join(columns, "  "));
+  };
+  const auto columns = [](const RankMemory& m) {
+    std::array<std::string, 5> c;
+    std::size_t i = 0;
+    for (const std::size_t bytes : {m.values, m.gradients, m.moments, m.activations, m.total()})
+      c[i++] = fmt::format("{:>12}", bytes_text(static_cast<double>(bytes)));
+    return c;
+  };
+  line(plan.every_rank() ? "rank" : "ranks", -1,
+       {"  parameters", "   gradients", "     moments", " activations", "       total"});
   double all = 0;
   for (int stage = 0; stage < plan.layout.pp; ++stage) {
-    std::vector<RankClass> classes;
-    const int size = plan.layout.stage_size();
+    RankMemory most;
     for (int rank = stage * size; rank < (stage + 1) * size; ++rank) {
       const RankMemory m = plan.memory.of(rank);
       all += static_cast<double>(m.total());
-      const auto same = std::find_if(classes.begin(), classes.end(), [&](const RankClass& c) {
-        return c.memory.values == m.values && c.memory.moments == m.moments && c.memory.activations == m.activations;
-      });
-      if (same == classes.end())
-        classes.push_back({rank, rank, 1, m});
-      else
-        same->last = rank, ++same->ranks;
+      if (plan.every_rank()) line(fmt::format("{}", rank), stage, columns(m));
+      most = {std::max(most.values, m.values), std::max(most.gradients, m.gradients), std::max(most.moments, m.moments),
+              std::max(most.activations, m.activations)};
     }
-    for (const auto& c : classes)
-      out += fmt::format(
-          "{:<6}{:<24}{:<14}{:>6}{:>14}{:>14}{:>14}{:>14}{:>14}\n", stage, layers_text(plan, stage),
-          c.first == c.last ? fmt::format("{}", c.first) : fmt::format("{}..{}", c.first, c.last),
-          fmt::format("×{}", c.ranks), bytes_text(static_cast<double>(c.memory.values)),
-          bytes_text(static_cast<double>(c.memory.gradients)), bytes_text(static_cast<double>(c.memory.moments)),
-          bytes_text(static_cast<double>(c.memory.activations)), bytes_text(static_cast<double>(c.memory.total())));
+    if (!plan.every_rank()) line(fmt::format("{}..{}", stage * size, (stage + 1) * size - 1), stage, columns(most));
   }
   out += fmt::format("all ranks together: {}\n", bytes_text(all));
 }
@@ -190,7 +190,7 @@ ordered_json as_json(Plan& plan) {
                      {"gradients", r.gradients},
                      {"moments", r.moments},
                      {"activations", r.activations}};
-    if (plan.config.verbose || l.world <= kRanksInFull)
+    if (plan.every_rank())
       for (const auto& info : plan.memory.parameters(rank))
         one["tensors"].push_back({{"name", info.name},
                                   {"shape", info.global_shape},
@@ -239,7 +239,7 @@ std::string check(const Config& config, int ranks) {
   add_head(plan, out);
   out += data;
   add_memory(plan, out);
-  if (config.verbose || world <= kRanksInFull)
+  if (plan.every_rank())
     for (int rank = 0; rank < world; ++rank) add_rank_tensors(plan, rank, out);
   else
     for (int stage = 0; stage < plan.layout.pp; ++stage) add_stage_tensors(plan, stage, out);
