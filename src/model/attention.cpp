@@ -61,14 +61,14 @@ Tensor attention_forward(const Context& ctx, const AttentionWeights& w, const Mi
     s.q_a = Tensor({own, c.q_lora_rank});
     s.q_a_inv = Tensor({own});
     linear(ctx.stream, x, w.q_a->value, s.q_a);
-    rms_norm(ctx.stream, s.q_a, w.q_a_norm->value, ctx.eps, parts.for_q(latent), s.q_a_inv);
+    rms_norm(ctx.stream, s.q_a, w.q_a_norm->value, ctx.latent_eps, parts.for_q(latent), s.q_a_inv);
   } else {
     copy(ctx.stream, x, parts.for_q(latent));
   }
   s.kv_a = Tensor({own, parts.kv + parts.rope});
   s.kv_a_inv = Tensor({own});
   linear(ctx.stream, x, w.kv_a->value, s.kv_a);
-  rms_norm(ctx.stream, s.kv_a.view().col_range(0, parts.kv), w.kv_a_norm->value, ctx.eps, parts.for_kv(latent),
+  rms_norm(ctx.stream, s.kv_a.view().col_range(0, parts.kv), w.kv_a_norm->value, ctx.latent_eps, parts.for_kv(latent),
            s.kv_a_inv);
   copy(ctx.stream, s.kv_a.view().col_range(parts.kv, parts.kv + parts.rope), parts.for_rope(latent));
   rope(ctx.stream, parts.for_rope(latent), 1, static_cast<int>(parts.rope), 0, local_tokens(ctx, batch.positions),

@@ -19,6 +19,8 @@ struct Context {
   float attention_scale = 1;
   kernels::RouterConfig router;
   float eps = 1e-6f;
+  /// Of q_a_layernorm and kv_a_layernorm: the published code never passes rms_norm_eps to them.
+  float latent_eps = 1e-6f;
 
   Context(const hf::ModelConfig& c, const parallel::Groups& g, const StageOptions& o);
 

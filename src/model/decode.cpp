@@ -28,9 +28,9 @@ void sum_over(comm::Communicator& group, View x) {
   group.all_reduce(x.data, static_cast<std::size_t>(x.numel()), Dtype::f32, comm::Reduce::sum);
 }
 
-Tensor normalise(const Context& ctx, View x, const Parameter& weight) {
+Tensor normalise(const Context& ctx, View x, const Parameter& weight, float eps) {
   Tensor y({x.rows(), x.cols()});
-  rms_norm(ctx.stream, x, weight.value, ctx.eps, y, {});
+  rms_norm(ctx.stream, x, weight.value, eps, y, {});
   return y;
 }
 
@@ -93,7 +93,7 @@ Tensor DecodeStage::Impl::attention(const AttentionWeights& w, Cache& cache, Vie
 
   Tensor kv_a({n, rank + rope_dim}), q({n, h * qk});
   linear(ctx.stream, x, w.kv_a->value, kv_a);
-  rms_norm(ctx.stream, kv_a.view().col_range(0, rank), w.kv_a_norm->value, ctx.eps,
+  rms_norm(ctx.stream, kv_a.view().col_range(0, rank), w.kv_a_norm->value, ctx.latent_eps,
            cache.latent.view().row_range(length, all), {});
   const View key = cache.key.view().row_range(length, all);
   copy(ctx.stream, kv_a.view().col_range(rank, rank + rope_dim), key);
@@ -101,7 +101,7 @@ Tensor DecodeStage::Impl::attention(const AttentionWeights& w, Cache& cache, Vie
   if (w.q_a) {
     Tensor q_a({n, c.q_lora_rank});
     linear(ctx.stream, x, w.q_a->value, q_a);
-    linear(ctx.stream, normalise(ctx, q_a, *w.q_a_norm), w.q_b->value, q);
+    linear(ctx.stream, normalise(ctx, q_a, *w.q_a_norm, ctx.latent_eps), w.q_b->value, q);
   } else {
     linear(ctx.stream, x, w.q_b->value, q);
   }
@@ -180,7 +180,7 @@ Tensor DecodeStage::Impl::moe(const MoeWeights& w, View x) {
 /// [1, V] of one token, gathered over TP, whose parts may differ by a row.
 Tensor DecodeStage::Impl::logits(View x) {
   Tensor part({1, head->value.rows()}), all({1, ctx.config.vocab_size});
-  linear(ctx.stream, normalise(ctx, x, *norm), head->value, part);
+  linear(ctx.stream, normalise(ctx, x, *norm, ctx.eps), head->value, part);
   std::vector<std::size_t> counts;
   for (int r = 0; r < ctx.tp(); ++r) {
     const std::int64_t vocab = ctx.config.vocab_size;
@@ -214,8 +214,8 @@ Tensor DecodeStage::forward(View ids, Tensor input) {
   }
   for (std::size_t l = 0; l < m.layers.size(); ++l) {
     const LayerWeights& w = m.layers[l];
-    add(m.ctx.stream, m.attention(w.attention, m.caches[l], normalise(m.ctx, x, *w.input_norm)), x);
-    const Tensor normed = normalise(m.ctx, x, *w.post_norm);
+    add(m.ctx.stream, m.attention(w.attention, m.caches[l], normalise(m.ctx, x, *w.input_norm, m.ctx.eps)), x);
+    const Tensor normed = normalise(m.ctx, x, *w.post_norm, m.ctx.eps);
     add(m.ctx.stream, w.moe ? m.moe(*w.moe, normed) : m.mlp(*w.mlp, normed, true), x);
   }
   m.length += n;
