@@ -4,13 +4,18 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
+#include <map>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/units.h"
+#include "extract/pdf.h"
 #include "io/file.h"
+#include "shard/documents.h"
+#include "shard/inputs.h"
 #include "tokenize/tokenizer.h"
 #include "tokenize/trainer.h"
 
@@ -22,13 +27,11 @@ using tokenize::Tokenizer;
 namespace {
 
 /// Calls f(line's JSON, "FILE, line N") for each line of a JSON-lines file.
-void for_each_line(const fs::path& file, bool skip_blank,
-                   const std::function<void(const json&, const std::string&)>& f) {
+void for_each_line(const fs::path& file, const std::function<void(const json&, const std::string&)>& f) {
   std::ifstream in(file);
   if (!in || fs::is_directory(file)) fail_input("cannot read {}", file.string());
   std::string line;
   for (std::size_t number = 1; std::getline(in, line); ++number) {
-    if (skip_blank && line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = fmt::format("{}, line {}", file.string(), number);
     f(parse_json<json>(line, where), where);
   }
@@ -42,60 +45,35 @@ const std::string& text_of(const json& object, const char* key, const std::strin
   return value->get_ref<const std::string&>();
 }
 
-/// Documents for training: the files given and those in the folders given, by name.
-class TrainingInput {
- public:
-  explicit TrainingInput(const std::vector<std::string>& paths) {
-    for (const std::string& path : paths) {
-      if (!fs::is_directory(path)) {
-        take(path, true);
-        continue;
-      }
-      for (const auto& entry : fs::recursive_directory_iterator(path))
-        if (entry.is_regular_file()) take(entry.path(), false);
-    }
-    std::sort(files_.begin(), files_.end());
-    files_.erase(std::unique(files_.begin(), files_.end()), files_.end());
-    if (pdf_ > 0) log::warning("{} PDF files are skipped: give their text", pdf_);
-    if (other_ > 0) log::info("{} files that are not .txt, .tex, .md or .jsonl are skipped", other_);
-    if (files_.empty()) fail_input("there is no .txt, .tex, .md or .jsonl file to train on in what --input names");
+/// Adds every document of the inputs, as shards would hold it; returns their bytes. Rejected ones are counted and said.
+std::uint64_t add_documents(const std::vector<std::string>& inputs, tokenize::BpeTrainer& trainer) {
+  const shard::InputList list = shard::list_inputs(inputs);
+  const auto units = shard::make_units(list.files, std::numeric_limits<std::uint64_t>::max());
+  const std::string pdf = extract::pdf_program().string();
+  std::uint64_t bytes = 0;
+  std::map<std::string, std::uint64_t> rejected;
+  const auto add = [&](std::string_view text) {
+    trainer.add(text);
+    bytes += text.size();
+  };
+  log::Progress progress("Counting words", units.size(), "files");
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    shard::read_unit(list.files[units[i].file], units[i], pdf,
+                     [&](std::uint64_t, const shard::Document* document, const extract::Outcome& outcome) {
+                       if (!document) {
+                         ++rejected[outcome.reason];
+                         return;
+                       }
+                       if (document->prompt) add(*document->prompt);
+                       add(document->text);
+                     });
+    progress.update(i + 1);
   }
-
-  void for_each(const std::function<void(std::string_view)>& f) const {
-    log::Progress progress("Counting words", files_.size(), "files");
-    for (std::size_t i = 0; i < files_.size(); ++i) {
-      if (files_[i].extension() == ".jsonl")
-        for_each_line(files_[i], true, [&](const json& object, const std::string& where) {
-          if (object.is_object() && object.contains("prompt")) {
-            f(text_of(object, "prompt", where));
-            f(text_of(object, "response", where));
-          } else {
-            f(text_of(object, "text", where));
-          }
-        });
-      else
-        f(io::read_file(files_[i]));
-      progress.update(i + 1);
-    }
-  }
-
- private:
-  void take(const fs::path& file, bool named) {
-    const std::string kind = file.extension().string();
-    if (kind == ".txt" || kind == ".tex" || kind == ".md" || kind == ".jsonl") {
-      files_.push_back(file);
-    } else if (kind == ".pdf") {
-      ++pdf_;
-    } else if (named) {
-      if (!fs::exists(file)) fail_input("cannot read {}: there is no such file or folder", file.string());
-      fail_input("{}: training reads .txt, .tex, .md and .jsonl files", file.string());
-    } else {
-      ++other_;
-    }
-  }
-  std::vector<fs::path> files_;
-  std::size_t pdf_ = 0, other_ = 0;
-};
+  for (const auto& [ending, count] : list.skipped) log::info("skipped: {} × files ending in '{}'", count, ending);
+  for (const auto& [reason, count] : rejected) log::warning("rejected: {} × {}", count, reason);
+  if (bytes == 0) fail_input("--input: there is no document to train on (.tex .md .txt .pdf .jsonl)");
+  return bytes;
+}
 
 /// The default tokens, or the named ones: special, but with the default's flags where a name is a default token's.
 std::vector<tokenize::AddedToken> added_tokens(const std::vector<std::string>& names) {
@@ -120,7 +98,7 @@ int train_tokenizer_main(const std::vector<std::string>& arguments) {
   std::string out;
   Options options("eddy-shard train-tokenizer", "--input PATH... --vocab-size N --out tokenizer.json",
                   "Trains a byte-level BPE with DeepSeek-V3's splits; Hugging Face's tokenizers reads the result.");
-  options.add("input", &input, "files (.txt .tex .md .jsonl) and folders of them", {.required = true});
+  options.add("input", &input, "files (.tex .md .txt .pdf .jsonl), and folders which are searched", {.required = true});
   options.add("vocab-size", &vocab_size, "tokens in all: added tokens, the 256 bytes, merges",
               {.min = 0, .required = true});
   options.add("out", &out, "the file to write", {.required = true});
@@ -129,11 +107,7 @@ int train_tokenizer_main(const std::vector<std::string>& arguments) {
               "<think>, </think>)");
   if (!options.parse(arguments)) return 0;
   tokenize::BpeTrainer trainer(static_cast<std::size_t>(vocab_size), added_tokens(special));
-  std::uint64_t bytes = 0;
-  TrainingInput(input).for_each([&](std::string_view document) {
-    trainer.add(document);
-    bytes += document.size();
-  });
+  const std::uint64_t bytes = add_documents(input, trainer);
   const std::string file = trainer.finish();
   const auto reached = static_cast<std::int64_t>(Tokenizer::from_json(file, out).vocab_size());
   if (reached < vocab_size)
@@ -154,7 +128,7 @@ int tokenize_main(const std::vector<std::string>& arguments, std::ostream& out) 
   options.add("plain", &plain, "added tokens in the text are text, not control tokens");
   if (!options.parse(arguments)) return 0;
   Tokenizer tokenizer = Tokenizer::load(tokenizer_file);
-  for_each_line(input, false, [&](const json& line, const std::string& where) {
+  for_each_line(input, [&](const json& line, const std::string& where) {
     const auto ids = tokenizer.encode(text_of(line, "text", where),
                                       plain ? Tokenizer::Added::plain_text : Tokenizer::Added::recognised);
     out << fmt::format("[{}]\n", fmt::join(ids, ","));
@@ -173,7 +147,7 @@ int detokenize_main(const std::vector<std::string>& arguments, std::ostream& out
   options.add("skip-special", &skip_special, "leave special tokens out");
   if (!options.parse(arguments)) return 0;
   const Tokenizer tokenizer = Tokenizer::load(tokenizer_file);
-  for_each_line(input, false, [&](const json& line, const std::string& where) {
+  for_each_line(input, [&](const json& line, const std::string& where) {
     if (!line.is_array()) fail_input("{}: not a JSON array of token ids", where);
     std::vector<std::uint32_t> ids;
     for (const json& id : line) {

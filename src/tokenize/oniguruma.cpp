@@ -23,27 +23,34 @@ std::string class_items(const Ranges& ranges) {
   return out;
 }
 
-/// The code points that the PCRE2 of this machine takes for `set`.
-Ranges pcre2_ranges(std::uint32_t set) {
-  std::string pattern = "[", text;
+std::string category_names(std::uint32_t set) {
+  std::string out;
   for (int i = 0; i < kCategories; ++i)
-    if (set >> i & 1) pattern += fmt::format("\\p{{{}}}", kCategoryNames[static_cast<std::size_t>(i)]);
-  const CodeHandle code = compile_pcre2(pattern + "]+", pattern);
+    if (set >> i & 1) out += fmt::format("\\p{{{}}}", kCategoryNames[static_cast<std::size_t>(i)]);
+  return out;
+}
+
+/// The code points that the PCRE2 of this machine takes for `set`. Planes 4 to 13 (no characters) and 15 and 16
+/// (private use) are the same in all versions of Unicode and are left out.
+Ranges pcre2_ranges(std::uint32_t set) {
+  static const std::string text = [] {
+    std::string all;
+    for (std::uint32_t c = 0; c < 0xF0000; c = c == 0xD7FF ? 0xE000 : c == 0x3FFFF ? 0xE0000 : c + 1)
+      append_utf8(all, c);
+    return all;
+  }();
+  const CodeHandle code = compile_pcre2("[" + category_names(set) + "]+", category_names(set));
   const MatchDataHandle data(pcre2_match_data_create(1, nullptr));
-  for (std::uint32_t c = 0; c <= kMaxCodePoint; ++c)
-    if (c < 0xD800 || c > 0xDFFF) append_utf8(text, c);
-  const auto code_point_at = [&](std::size_t byte) {
-    return byte == text.size() ? kMaxCodePoint + 1 : decode_utf8(text.data() + byte).code_point;
-  };
   Ranges out;
-  for (std::size_t at = 0;;) {
-    if (pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at, PCRE2_NO_UTF_CHECK,
-                    data.get(), nullptr) < 0)
-      return unite(out, {});
+  for (std::size_t at = 0; pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
+                                       PCRE2_NO_UTF_CHECK, data.get(), nullptr) >= 0;) {
     const PCRE2_SIZE* match = pcre2_get_ovector_pointer(data.get());
-    out.emplace_back(code_point_at(match[0]), code_point_at(match[1]) - 1);
     at = match[1];
+    std::size_t last = at - 1;
+    while ((text[last] & 0xC0) == 0x80) --last;
+    out.emplace_back(decode_utf8(text.data() + match[0]).code_point, decode_utf8(text.data() + last).code_point);
   }
+  return out;
 }
 
 /// Items of a class for the general categories in `set`: PCRE2's own \p{…} and what it lacks, which compiles smaller
@@ -51,10 +58,7 @@ Ranges pcre2_ranges(std::uint32_t set) {
 std::string category_items(std::uint32_t set) {
   const Ranges ours = category_ranges(set), theirs = pcre2_ranges(set);
   if (unite(ours, theirs) != ours) return class_items(ours);
-  std::string out;
-  for (int i = 0; i < kCategories; ++i)
-    if (set >> i & 1) out += fmt::format("\\p{{{}}}", kCategoryNames[static_cast<std::size_t>(i)]);
-  return out + class_items(complement(unite(complement(ours), theirs)));
+  return category_names(set) + class_items(complement(unite(complement(ours), theirs)));
 }
 
 class Translator {
@@ -202,7 +206,9 @@ class Translator {
     if (caseless_.back() && (name == "Lu" || name == "Ll" || name == "Lt")) refuse("a case property in (?i)");
     if (set) {
       at_ = end + 1;
-      return {category_items(set), class_items(complement(category_ranges(set))), negated};
+      std::string& items = items_of_set_[set];
+      if (items.empty()) items = category_items(set);
+      return {items, class_items(complement(category_ranges(set))), negated};
     }
     const std::string script = fmt::format("{{sc:{}}}", name);
     compile_pcre2("\\p" + script, text_);  // names what is unknown
@@ -275,6 +281,7 @@ class Translator {
   std::string_view text_;
   std::size_t at_ = 0;
   std::string out_;
+  std::map<std::uint32_t, std::string> items_of_set_;
   std::vector<bool> caseless_ = {false};  // of each open group, the whole first
 };
 
