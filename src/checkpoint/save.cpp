@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <stdio.h>  // renameat2
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "checkpoint/layout.h"
 #include "checkpoint/manifest.h"
 #include "io/file.h"
+#include "io/folder.h"
 #include "tensor/runs.h"
 #include "tensor/tensor.h"
 
@@ -104,23 +104,6 @@ void finish(const fs::path& dir, const std::vector<std::uint64_t>& hashes, const
   io::sync_folder(dir);
 }
 
-/// Gives the folder its final name. A checkpoint that has the name is exchanged with it in one step where the file
-/// system can, else moved aside first.
-void commit(const fs::path& unfinished, const fs::path& dir) {
-  const auto parent = dir.parent_path();
-  if (!fs::exists(dir)) return io::rename_durably(unfinished, dir);
-  if (::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, dir.c_str(), RENAME_EXCHANGE) == 0) {
-    io::sync_folder(parent);
-    fs::remove_all(unfinished);
-    return;
-  }
-  const fs::path aside = dir.string() + ".old.tmp";
-  fs::remove_all(aside);
-  io::rename_durably(dir, aside);
-  io::rename_durably(unfinished, dir);
-  fs::remove_all(aside);
-}
-
 void prepare(const fs::path& dir, const fs::path& unfinished) {
   if (fs::exists(dir) && !is_checkpoint(dir))
     fail_input("{} exists and is no checkpoint; it is not overwritten", dir.string());
@@ -158,7 +141,7 @@ void save(comm::Communicator& world, const fs::path& dir_given, const nlohmann::
     agree(world, [&] {
       if (!first) return;
       finish(unfinished, hashes.all(), options.attachments, manifest);
-      commit(unfinished, dir);
+      io::commit_folder(unfinished, dir);
     });
   } catch (...) {  // all ranks have stopped: agree() let none go on
     std::error_code ignored;

@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 namespace {
 
 comm::Communicator& world() {
-  static comm::Session session;
-  return session.world();
+  static comm::Session* const session = new comm::Session;  // MPI is the test's main's to finalize, after all statics
+  return session->world();
 }
 
 /// One folder for all ranks, made by rank 0.

@@ -1,6 +1,8 @@
 // A model folder: names, stacked experts read by blocks, index and files, MTP announced or not, what is missing.
 #include "hf/folder.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/log.h"
 #include "catch.h"
 #include "hf/safetensors_writer.h"

@@ -1,0 +1,88 @@
+#include "convert_common.h"
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace eddy::convert {
+namespace fs = std::filesystem;
+
+std::optional<Dtype> parse_choice(const std::string& dtype) {
+  if (dtype == "keep") return {};
+  return parse_dtype(dtype, "dtype");
+}
+
+std::vector<tensor::Slice> pieces(const std::string& name, Dtype dtype, const std::vector<std::int64_t>& shape,
+                                  const std::vector<std::int64_t>& begin, const std::vector<std::int64_t>& extent) {
+  std::size_t axis = 0;  // the first that has more than one entry: an expert's block has one in front
+  while (axis + 1 < extent.size() && extent[axis] == 1) ++axis;
+  std::uint64_t row = size_of(dtype);
+  for (std::size_t d = axis + 1; d < extent.size(); ++d) row *= static_cast<std::uint64_t>(extent[d]);
+  const std::int64_t rows = extent.empty() ? 1 : extent[axis];
+  const auto most =
+      static_cast<std::int64_t>(std::max<std::uint64_t>(1, kPieceBytes / std::max<std::uint64_t>(1, row)));
+  std::vector<tensor::Slice> out;
+  for (std::int64_t r = 0; r < rows; r += most) {
+    std::vector<std::int64_t> first = begin, size = extent;
+    if (!extent.empty()) {
+      first[axis] += r;
+      size[axis] = std::min(most, rows - r);
+    }
+    out.push_back({name, shape, first, tensor::View(nullptr, dtype, tensor::Shape(size))});
+  }
+  return out;
+}
+
+void check_output(const fs::path& out, bool overwrite, bool ours) {
+  if (!fs::exists(out)) {
+    const fs::path parent = fs::absolute(out).parent_path();
+    if (!fs::is_directory(parent)) fail_input("{}: the folder to write into does not exist", parent.string());
+    return;
+  }
+  if (!overwrite) fail_input("{} exists; choose another --out, or give --overwrite to replace it", out.string());
+  if (!ours)
+    fail_input("{} exists and is not of the kind that would be written; remove it yourself if it may go", out.string());
+}
+
+SavedModel saved_model(const checkpoint::Checkpoint& checkpoint) {
+  const auto& meta = checkpoint.meta();
+  if (!meta.is_object() || !meta.contains("config"))
+    fail_input("{}: holds no model configuration; it was not written by eddy-train or eddy-convert",
+               checkpoint.path().string());
+  SavedModel model;
+  model.config = hf::parse_config(nlohmann::ordered_json(meta.at("config")),
+                                  (checkpoint.path() / "manifest.json").string() + ": config");
+  model.has_mtp = meta.value("has_mtp", false);
+  model.mtp_copies = model.has_mtp && meta.value("mtp_copies", false);
+  if (model.has_mtp) model.config.num_mtp_layers = 1;
+  return model;
+}
+
+void cast(const void* from, Dtype from_dtype, void* to, Dtype to_dtype, std::int64_t count) {
+  const auto n = static_cast<std::size_t>(count);
+  if (from_dtype == to_dtype) {
+    std::memcpy(to, from, n * size_of(to_dtype));
+  } else if (to_dtype == Dtype::f32 && from_dtype == Dtype::bf16) {
+    const auto* in = static_cast<const char*>(from);  // a mapped file's data may begin at an odd address
+    auto* out = static_cast<float*>(to);
+    for (std::size_t i = 0; i < n; ++i) {
+      std::uint16_t bits;
+      std::memcpy(&bits, in + 2 * i, 2);
+      out[i] = bf16_to_float(bits);
+    }
+  } else if (to_dtype == Dtype::bf16 && from_dtype == Dtype::f32) {
+    const auto* in = static_cast<const char*>(from);
+    auto* out = static_cast<std::uint16_t*>(to);
+    for (std::size_t i = 0; i < n; ++i) {
+      float value;
+      std::memcpy(&value, in + 4 * i, 4);
+      out[i] = float_to_bf16(value);
+    }
+  } else {
+    fail_input("cannot convert {} to {}", name_of(from_dtype), name_of(to_dtype));
+  }
+}
+
+}  // namespace eddy::convert

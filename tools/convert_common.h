@@ -1,0 +1,44 @@
+#pragma once
+// What the commands of eddy-convert share.
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "checkpoint/checkpoint.h"
+#include "hf/config.h"
+#include "hf/names.h"
+#include "tensor/slice.h"
+
+namespace eddy::convert {
+
+constexpr std::uint64_t kPieceBytes = 64 << 20;  ///< tensors larger than this pass through memory in pieces
+
+/// "keep" is nothing.
+std::optional<Dtype> parse_choice(const std::string& dtype);
+
+/// Cuts a block into pieces along its longest leading dimension, each of at most kPieceBytes where rows are not longer.
+/// The pieces' views have no data.
+std::vector<tensor::Slice> pieces(const std::string& name, Dtype dtype, const std::vector<std::int64_t>& shape,
+                                  const std::vector<std::int64_t>& begin, const std::vector<std::int64_t>& extent);
+
+/// Refuses an output that stands in the way: what exists is replaced only with --overwrite, and only when `ours` says
+/// that it is of the kind that would be written.
+void check_output(const std::filesystem::path& out, bool overwrite, bool ours);
+
+/// The configuration of the model in a checkpoint, and whether it has the multi-token-prediction layer (and its
+/// copies).
+struct SavedModel {
+  hf::ModelConfig config;
+  bool has_mtp = false, mtp_copies = false;
+  std::vector<hf::NamedShape> tensors() const { return hf::expected_tensors(config, has_mtp, mtp_copies); }
+};
+SavedModel saved_model(const checkpoint::Checkpoint& checkpoint);
+
+/// Elements of f32 or bf16 as the other one; equal dtypes are copied.
+void cast(const void* from, Dtype from_dtype, void* to, Dtype to_dtype, std::int64_t count);
+
+}  // namespace eddy::convert
