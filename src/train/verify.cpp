@@ -66,9 +66,9 @@ class Golden {
 };
 
 /// Sums each gradient over its replicas, as the optimizer would.
-void reduce_gradients(const parallel::Groups& groups, const parallel::ParameterStore& store) {
+void reduce_gradients(const parallel::Groups& groups, const parallel::ParameterStore& store, bool mtp) {
   const Parameter* table = store.find("model.embed_tokens.weight");
-  if (groups.tied->size() > 1 && table)
+  if (mtp && groups.tied->size() > 1 && table)  // without MTP the last stage has no copy
     groups.tied->all_reduce(table->grad.data, static_cast<std::size_t>(table->grad.numel()), Dtype::f32,
                             comm::Reduce::sum);
   for (const Group kind : parallel::ParameterStore::kKinds) {
@@ -178,7 +178,7 @@ std::vector<Comparison> verify(comm::Communicator& world, const VerifyOptions& o
   model::LossSums sums = pipeline::Runner(stage, groups).train(batches, {1 / main_count, mtp_weight / mtp_count, 0});
   double totals[2] = {sums.main, sums.mtp};
   groups.dp->all_reduce(totals, 2, Dtype::f64, comm::Reduce::sum);
-  reduce_gradients(groups, store);
+  reduce_gradients(groups, store, mtp);
 
   const auto parameters = model::all_parameters(config, mtp);
   std::vector<Difference> differences(parameters.size());

@@ -68,7 +68,7 @@ TEST_CASE("eddy-chat says what is wrong") {
   const std::string model = golden("tiny");
   refused({"eddy-chat", "--model", "nowhere", "--prompt-ids", "1"}, "nowhere");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1,x"}, "'x'");
-  refused({"eddy-chat", "--model", model, "--prompt-ids", "1,512"}, "512");
+  refused({"eddy-chat", "--model", model, "--prompt-ids", "1,512", "--max-tokens", "4"}, "id 512");
   refused({"eddy-chat", "--model", model, "--prompt", "hello"}, "tokenizer");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--max-tokens", "1000"}, "256 positions");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--prompt", "a"}, "one of");
