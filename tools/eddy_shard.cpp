@@ -17,7 +17,7 @@ using namespace eddy;
 void print_summary(const shard::Manifest& m, const shard::BuildOptions& o) {
   const auto& r = m.report;
   for (const auto& [reason, n] : r.at("rejected").items())
-    log::warning("rejected: {} × {}", n.get<std::uint64_t>(), reason);
+    log::info("rejected: {} × {}", n.get<std::uint64_t>(), reason);
   std::size_t shown = 0;
   for (const auto& f : r.at("first_rejected"))
     if (shown++ < 10)

@@ -28,7 +28,7 @@ std::optional<fs::path> find_input(const std::string& name, const fs::path& fold
 
 Outcome extract_tex(const fs::path& path, const fs::path& root) {
   const std::string source = io::read_file(path);
-  if (is_macro_file(strip_comments(source)) && source.find("\\begin{document}") == std::string::npos)
+  if (const std::string clean = strip_comments(source); is_macro_file(clean) && !has_document(clean))
     return Outcome::reject("LaTeX: macros, no text");
   const Loader load = [&](const std::string& name) -> std::optional<std::string> {
     const auto found = find_input(name, path.parent_path(), root);
@@ -84,7 +84,7 @@ Outcome extract_file(const fs::path& path, Kind kind, const fs::path& root, cons
 
 TexLinks tex_links(const fs::path& path, const fs::path& root) {
   std::string source = strip_comments(io::read_file(path));
-  TexLinks links{.main = source.find("\\begin{document}") != std::string::npos};
+  TexLinks links{.main = has_document(source)};
   for (std::size_t next = 0;; ++next) {
     for (const std::string& name : input_names(source)) {
       auto found = find_input(name, path.parent_path(), root);

@@ -79,12 +79,28 @@ string strip_comments(string_view s) {
   return out;
 }
 
+namespace {
+constexpr string_view kBegin = "\\begin{document}", kEnd = "\\end{document}";
+
+/// The first occurrence of a command from `at` on; "\\\\begin" is a line break and the word begin, not the command.
+std::size_t find_command(string_view s, string_view command, std::size_t at = 0) {
+  for (std::size_t i = s.find('\\', at); i != string_view::npos; i = s.find('\\', i + 2))
+    if (s.substr(i, command.size()) == command) return i;
+  return string_view::npos;
+}
+}  // namespace
+
+bool has_document(string_view s) {
+  return find_command(s, kBegin) != string_view::npos;
+}
+
 string_view document_body(string_view s) {
-  constexpr string_view begin = "\\begin{document}", end = "\\end{document}";
-  const std::size_t at = s.find(begin);
+  const std::size_t at = find_command(s, kBegin);
   if (at != string_view::npos) {
-    s.remove_prefix(at + begin.size());
-    return s.substr(0, s.find(end));
+    s.remove_prefix(at + kBegin.size());
+    std::size_t end = string_view::npos;  // the last one: others are examples in the text
+    for (std::size_t i = find_command(s, kEnd); i != string_view::npos; i = find_command(s, kEnd, i + 2)) end = i;
+    return s.substr(0, end);
   }
   for (std::size_t i = s.find('\\'); i != string_view::npos; i = s.find('\\', i + 2)) {
     if (control_word_at(s, i, "\\bye")) return s.substr(0, i);

@@ -13,6 +13,9 @@ namespace eddy::extract {
 /// A per cent sign in \verb, verbatim, Verbatim, lstlisting and minted is text.
 std::string strip_comments(std::string_view source);
 
+/// True when the source has its own \begin{document}.
+bool has_document(std::string_view source);
+
 /// Between \begin{document} and \end{document}; without them, everything up to plain TeX's \bye or \end.
 /// `source` without comments.
 std::string_view document_body(std::string_view source);

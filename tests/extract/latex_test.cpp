@@ -43,6 +43,9 @@ TEST_CASE("preamble, bibliography and what follows the document go; mathematics 
       "\\begin{thebibliography}{9}\\bibitem{a} A. Author\n\\end{thebibliography}\n\\end{document}\nnotes to myself";
   CHECK(body(source) == "\\section{On $\\zeta(s)$}\nLet \\[ \\sum_{n\\ge1} n^{-s} \\] converge.\n");
   CHECK(body("\\begin{document}a\\printbibliography[heading=none]b\\end{document}") == "ab\n");
+  CHECK(body("\\documentclass{a}\n\\begin{document}say \\verb|\\end{document}| last\\end{document}") ==
+        "say \\verb|\\end{document}| last\n");
+  CHECK(body("write(\\\"\\\\begin{document}\\\") in plain TeX") == "write(\\\"\\\\begin{document}\\\") in plain TeX\n");
   CHECK(body("\\begin{document}\\bibliographyfoo{x}\\end{document}") == "\\bibliographyfoo{x}\n");
 }
 
