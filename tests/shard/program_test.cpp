@@ -96,6 +96,19 @@ TEST_CASE("unusable arguments and input end with status 2 and name what is wrong
   refused({"eddy-shard", "inspect", i.out}, "there is no such directory");
 }
 
+TEST_CASE("under mpiexec: one message for all ranks, and shards by both") {
+  const Inputs i;
+  const RunResult missing =
+      run({"eddy-shard", "--input", i.in + "/none", "--tokenizer", i.tokenizer, "--out", i.out}, 2);
+  INFO(missing.err);
+  CHECK(missing.status == 2);
+  CHECK(has(missing.err, "in/none"));
+  CHECK(missing.err.find("in/none") == missing.err.rfind("in/none"));
+  REQUIRE(run(i.command({"--shard-tokens", "10"}), 2).status == 0);
+  CHECK(fs::exists(i.dir / "out" / "train-00002.h5"));
+  CHECK(run({"eddy-shard", "inspect", i.out}).status == 0);
+}
+
 TEST_CASE("damaged shards and another tokenizer are refused") {
   const Inputs i;
   REQUIRE(run(i.command()).status == 0);
