@@ -1,0 +1,106 @@
+// Bad input to eddy-convert: exit 2, the file named, nothing written and nothing lost.
+#include "convert.h"
+
+using namespace eddy;
+using namespace eddy_test;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Ends with 2, says all of `parts`, and leaves neither `out` nor a half of it.
+std::string refused(std::vector<std::string> arguments, std::initializer_list<std::string> parts,
+                    const fs::path& out = {}) {
+  const RunResult r = convert(std::move(arguments));
+  if (r.status != 2) return "status " + std::to_string(r.status) + ": " + r.err;
+  if (!out.empty() && (fs::exists(out) || fs::exists(out.string() + ".tmp"))) return out.string() + " was left";
+  return lacks(r.err, parts);
+}
+
+}  // namespace
+
+TEST_CASE("arguments") {
+  CHECK(refused({}, {"command"}) == "");
+  CHECK(refused({"from-fh"}, {"from-fh", "from-hf"}) == "");
+  CHECK(refused({"from-hf", "--in", "x"}, {"out"}) == "");
+  CHECK(refused({"from-hf", "--in", "x", "--out", "y", "--dtype", "f16"}, {"dtype"}) == "");
+  CHECK(refused({"to-hf", "--in", "x", "--out", "y", "--shard-size", "big"}, {"shard-size"}) == "");
+  CHECK(refused({"diff", "x"}, {"two"}) == "");
+  for (const char* command : {"from-hf", "to-hf", "inspect", "verify", "diff", "reshard"})
+    CHECK(convert({command, "--help"}).status == 0);
+  CHECK(convert({"--version"}).status == 0);
+}
+
+TEST_CASE("model folders that cannot be used") {
+  const TempDir dir;
+  const fs::path in = dir / "in", out = dir / "out", file = in / "model.safetensors";
+  const auto from = [&](std::initializer_list<std::string> parts) {
+    return refused({"from-hf", "--in", in, "--out", out}, parts, out);
+  };
+  CHECK(from({in.string()}) == "");
+  fs::copy(fixture("tiny-no-q-lora"), in);
+  const std::string good = read_file(file), config = read_file(in / "config.json");
+  write_file(file, good.substr(0, good.size() / 2));
+  CHECK(from({"model.safetensors", "cut off"}) == "");
+  std::string header = good;
+  header.replace(0, 8, std::string("\0\0\0\0\0\0\0\x10", 8));
+  write_file(file, header);
+  CHECK(from({"model.safetensors", "header"}) == "");
+  fs::remove(file);
+  CHECK(from({"model.safetensors"}) == "");
+  write_file(file, good);
+  write_file(in / "config.json", "{\"hidden_size\": ");
+  CHECK(from({"config.json"}) == "");
+  std::string wider = config;
+  wider.replace(wider.find("\"hidden_size\": 32"), 17, "\"hidden_size\": 33");
+  write_file(in / "config.json", wider);
+  CHECK(from({"model.safetensors", "shape"}) == "");
+  Tensors less = tensors(fixture("tiny-no-q-lora"));
+  const auto lost = less.extract("model.layers.1.mlp.experts.7.up_proj.weight");
+  write_folder(in, less, fixture("tiny-no-q-lora") / "config.json");
+  CHECK(from({"model.layers.1.mlp.experts.7.up_proj.weight", "missing"}) == "");
+  Tensors fp8 = tensors(fixture("tiny-no-q-lora"));
+  auto& [dtype, shape, bytes] = fp8.at("model.layers.1.self_attn.o_proj.weight");
+  dtype = Dtype::f8e4m3;
+  bytes.resize(bytes.size() / 4);
+  write_folder(in, fp8, fixture("tiny-no-q-lora") / "config.json");
+  CHECK(from({"model.layers.1.self_attn.o_proj.weight", "FP8"}) == "");
+}
+
+TEST_CASE("outputs that exist, or cannot be") {
+  const TempDir dir;
+  const std::string in = fixture("tiny-no-q-lora");
+  CHECK(refused({"from-hf", "--in", in, "--out", dir / "no/such/c"}, {"no/such"}) == "");
+  CHECK(converts({"from-hf", "--in", in, "--out", dir / "c"}) == "");
+  CHECK(refused({"from-hf", "--in", in, "--out", dir / "c"}, {"exists", "--overwrite"}) == "");
+  CHECK(converts({"from-hf", "--in", in, "--out", dir / "c", "--overwrite"}) == "");
+  fs::create_directory(dir / "mine");
+  write_file(dir / "mine/thesis.tex", "x");
+  CHECK(refused({"from-hf", "--in", in, "--out", dir / "mine", "--overwrite"}, {"mine"}) == "");
+  CHECK(refused({"to-hf", "--in", dir / "c", "--out", dir / "mine", "--overwrite"}, {"mine"}) == "");
+  CHECK(refused({"reshard", "--in", dir / "c", "--out", dir / "mine", "--overwrite"}, {"mine"}) == "");
+  CHECK(read_file(dir / "mine/thesis.tex") == "x");
+  CHECK(converts({"to-hf", "--in", dir / "c", "--out", dir / "hf"}) == "");
+  CHECK(refused({"to-hf", "--in", dir / "c", "--out", dir / "hf"}, {"exists"}) == "");
+  CHECK(converts({"to-hf", "--in", dir / "c", "--out", dir / "hf", "--overwrite"}) == "");
+  CHECK(tensors(dir / "hf") == tensors(in));
+}
+
+TEST_CASE("damaged checkpoints are named, and nothing is made of them") {
+  const TempDir dir;
+  const fs::path c = dir / "c", out = dir / "out";
+  CHECK(refused({"to-hf", "--in", dir / "none", "--out", out}, {"none", "manifest.json"}, out) == "");
+  CHECK(refused({"to-hf", "--in", fixture("tiny-no-q-lora"), "--out", out}, {"no Eddy checkpoint"}, out) == "");
+  CHECK(converts({"from-hf", "--in", fixture("tiny-no-q-lora"), "--out", c}) == "");
+  const std::string good = read_file(c / "data.h5");
+  std::string bad = good;
+  const std::string head = std::get<2>(tensors(fixture("tiny-no-q-lora")).at("lm_head.weight"));
+  const std::size_t at = good.find(head);
+  REQUIRE(at != std::string::npos);
+  bad[at + 100] ^= 4;
+  write_file(c / "data.h5", bad);
+  CHECK(refused({"to-hf", "--in", c, "--out", out}, {"data.h5", "lm_head.weight", "damaged"}, out) == "");
+  CHECK(refused({"verify", c}, {"data.h5", "lm_head.weight"}) == "");
+  CHECK(refused({"reshard", "--in", c, "--out", out}, {"data.h5", "lm_head.weight"}, out) == "");
+  write_file(c / "data.h5", good.substr(0, good.size() - 1));
+  CHECK(refused({"inspect", c}, {"data.h5"}) == "");
+}
