@@ -1,0 +1,39 @@
+// eddy-bench: every benchmark that a claim in the documents rests on.
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/main.h"
+#include "bench_shard.h"
+#include "bench_tokenizer.h"
+#include "bench_train.h"
+
+namespace {
+constexpr const char* kUsage =
+    "usage: eddy-bench NAME [--json] [options]; eddy-bench NAME --help\n"
+    "  train      whole training steps on one rank, beside sgemm\n"
+    "  shard      reading packed rows, beside memcpy\n"
+    "  tokenizer  encoding text, one thread\n";
+
+int bench(const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments[0] == "--help") {
+    fmt::print("{}", kUsage);
+    return arguments.empty() ? 2 : 0;
+  }
+  if (arguments[0] == "--version") {
+    fmt::print("eddy-bench {}\n", EDDY_VERSION);
+    return 0;
+  }
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (arguments[0] == "train") return eddy::bench_train(rest);
+  if (arguments[0] == "shard") return bench_shard(rest);
+  if (arguments[0] == "tokenizer") return bench_tokenizer(rest);
+  eddy::fail_input("there is no benchmark '{}'; there are train, shard, tokenizer", arguments[0]);
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  return eddy::run_main("eddy-bench", [&] { return bench({argv + 1, argv + argc}); });
+}
