@@ -15,7 +15,7 @@ void adamw(const Stream&, View param, View grad, View m, View v, const AdamwStep
   const float keep = 1.0f - step.lr * step.weight_decay, b1 = step.beta1, b2 = step.beta2;
   const float rate = step.lr / step.correction1, inverse2 = 1.0f / step.correction2;
   const float grad_scale = step.grad_scale, eps = step.eps;
-#pragma omp parallel for simd schedule(static) if (worth_threads(n))
+#pragma omp parallel for simd schedule(static) if (parallel : worth_threads(n))
   for (std::int64_t i = 0; i < n; ++i) {
     const float d = g[i] * grad_scale;
     const float a = b1 * first[i] + (1.0f - b1) * d;

@@ -131,8 +131,8 @@ void backward_document(const Task& task, const BackwardHead& h, float scale, flo
         std::fill(pr + seen, pr + cols, 0.0f);
         std::fill(dr + seen, dr + cols, 0.0f);
       }
-      // The first tile to reach a row overwrites it: key rows [j, j + cols) are complete from the second tile on at the
-      // latest, so those that the diagonal tiles have not reached yet are cleared first.
+      // Gradients add up over tiles, and the first tile reaches only the keys up to its own queries: clear them all
+      // first.
       if (i == j) {
         for (std::int64_t t = j; t < key_end; ++t) {
           std::fill_n(h.dk[t], h.dk.d, 0.0f);

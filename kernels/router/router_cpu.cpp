@@ -43,7 +43,8 @@ void top(const float* values, int n, int k, std::int32_t* out) {
   }
 }
 
-/// One token's experts. `choice` [E] holds what is compared (overwritten); `group` [2 · groups] is room for the groups.
+/// One token's experts. `choice` [E] holds what is compared (overwritten); group_score [groups] and kept [groups_kept]
+/// are room for the groups.
 void choose(const RouterConfig& c, float* choice, float* group_score, std::int32_t* kept, std::int32_t* indices) {
   // A NaN (a run gone wrong, caught at the loss) must still give valid indices: it counts as greatest, as in
   // torch.topk.
@@ -66,11 +67,10 @@ void choose(const RouterConfig& c, float* choice, float* group_score, std::int32
   top(choice, c.experts, c.top_k, indices);
 }
 
-/// One token's weights [k] for its experts; all 0 where they are -1.
+/// One token's weights [k] for its experts; 0 where the index is -1.
 void weigh(const RouterConfig& c, const float* scores, const std::int32_t* indices, float* weights) {
-  if (indices[0] < 0) return static_cast<void>(std::fill_n(weights, c.top_k, 0.0f));
   float sum = 0;
-  for (int j = 0; j < c.top_k; ++j) sum += weights[j] = scores[indices[j]];
+  for (int j = 0; j < c.top_k; ++j) sum += weights[j] = indices[j] < 0 ? 0.0f : scores[indices[j]];
   const float denominator = c.normalize ? sum + 1e-20f : 1.0f;
   for (int j = 0; j < c.top_k; ++j) weights[j] = weights[j] / denominator * c.scaling;
 }
@@ -140,23 +140,23 @@ void router_backward(const Stream&, View dweights, View scores, View indices, Vi
     else
       std::fill_n(d, config.experts, 0.0f);
     const std::int32_t* chosen = index + t * k;
-    if (chosen[0] >= 0) {
-      // w_j = scaling · s_j / S with S = Σ s + 1e-20: ds_j = scaling / S · (dw_j - Σ_i dw_i s_i / S).
-      float sum = 1e-20f, dot = 0;
-      for (std::int64_t j = 0; j < k; ++j) {
-        sum += a[chosen[j]];
-        dot += dw[t * k + j] * a[chosen[j]];
-      }
-      const float factor = config.normalize ? config.scaling / sum : config.scaling,
-                  shift = config.normalize ? dot / sum : 0.0f;
-      for (std::int64_t j = 0; j < k; ++j) d[chosen[j]] += factor * (dw[t * k + j] - shift);
+    // w_j = scaling · s_j / S with S = Σ s + 1e-20: ds_j = scaling / S · (dw_j - Σ_i dw_i s_i / S).
+    float sum = 1e-20f, dot = 0;
+    for (std::int64_t j = 0; j < k; ++j) {
+      if (chosen[j] < 0) continue;
+      sum += a[chosen[j]];
+      dot += dw[t * k + j] * a[chosen[j]];
     }
+    const float factor = config.normalize ? config.scaling / sum : config.scaling;
+    const float shift = config.normalize ? dot / sum : 0.0f;
+    for (std::int64_t j = 0; j < k; ++j)
+      if (chosen[j] >= 0) d[chosen[j]] += factor * (dw[t * k + j] - shift);
     if (config.sigmoid) {
       for (int e = 0; e < config.experts; ++e) d[e] *= a[e] * (1.0f - a[e]);
     } else {
-      float dot = 0;
-      for (int e = 0; e < config.experts; ++e) dot += d[e] * a[e];
-      for (int e = 0; e < config.experts; ++e) d[e] = a[e] * (d[e] - dot);
+      float mean = 0;
+      for (int e = 0; e < config.experts; ++e) mean += d[e] * a[e];
+      for (int e = 0; e < config.experts; ++e) d[e] = a[e] * (d[e] - mean);
     }
   }
 }
