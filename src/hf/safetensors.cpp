@@ -127,6 +127,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   std::vector<Entry> entries;
   for (const auto& [name, value] : json.items()) {
     if (name == "__metadata__") {
+      if (!value.is_object()) fail_input("{}: __metadata__ must map strings to strings", where);
       for (const auto& [key, text_value] : value.items()) {
         if (!text_value.is_string()) fail_input("{}: __metadata__ must map strings to strings", where);
         metadata_[key] = text_value.get<std::string>();

@@ -129,4 +129,27 @@ TEST_CASE("headers that lie are refused, the tensor named") {
   CHECK(lacks(refused(with_header(a + ",\"a\":" + entry("F32", "[2]", "[8,16]") + "}", 16)), {"'a' stands twice"}) ==
         "");
   CHECK(lacks(refused(with_header(R"({"__metadata__":{"a":1}})", 0)), {"__metadata__"}) == "");
+  CHECK(lacks(refused(with_header(R"({"__metadata__":"a"})", 0)), {"__metadata__"}) == "");
+}
+
+TEST_CASE("any altered byte of a header: the file opens or is refused as input, nothing else") {
+  eddy_test::TempDir dir;
+  const std::string good = with_header(R"({"__metadata__":{"format":"pt"},"a":)" + entry("F32", "[2,1]", "[0,8]") +
+                                           ",\"b\":" + entry("BF16", "[3]", "[8,14]") + "}",
+                                       14);
+  int refused = 0, opened = 0;
+  for (std::size_t i = 0; i + 14 < good.size(); ++i)
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ (1 << bit));
+      eddy_test::write_file(dir / "x.safetensors", bad);
+      try {
+        const SafetensorsFile file(dir / "x.safetensors");
+        ++opened;  // a letter of a name, say
+      } catch (const Error& e) {
+        refused += e.status() == Exit::unusable;
+      }
+    }
+  CHECK(refused + opened == static_cast<int>(good.size() - 14) * 8);
+  CHECK(refused > 6 * opened);
 }
