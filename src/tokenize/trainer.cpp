@@ -29,10 +29,13 @@ class PairCounts {
 
   void add_word(std::vector<std::uint32_t> ids, std::int64_t count) {
     const auto word = static_cast<std::uint32_t>(words_.size());
-    for (std::size_t i = 0; i + 1 < ids.size(); ++i) change({ids[i], ids[i + 1]}, count, word);
+    for (std::size_t i = 0; i + 1 < ids.size(); ++i) count_pair({ids[i], ids[i + 1]}, count, word);
     words_.push_back({std::move(ids), count});
   }
-  void start() { queue_grown(); }
+  void start() {
+    for (const auto& [key, stats] : pairs_)
+      queue_.push({stats.count, {static_cast<std::uint32_t>(key >> 32), static_cast<std::uint32_t>(key)}});
+  }
 
   /// The most frequent pair, taken out; count 0 when none is left.
   Candidate best() {
@@ -66,12 +69,14 @@ class PairCounts {
     std::vector<std::uint32_t> words{};  ///< that hold the pair, or held it once; a word may stand twice
   };
 
-  void change(Pair pair, std::int64_t by, std::uint32_t word) {
+  void count_pair(Pair pair, std::int64_t by, std::uint32_t word) {
     Stats& stats = pairs_[key_of(pair)];
     stats.count += by;
-    if (by <= 0) return;
-    if (stats.words.empty() || stats.words.back() != word) stats.words.push_back(word);
-    grown_.push_back(pair);
+    if (by > 0 && (stats.words.empty() || stats.words.back() != word)) stats.words.push_back(word);
+  }
+  void change(Pair pair, std::int64_t by, std::uint32_t word) {
+    count_pair(pair, by, word);
+    if (by > 0) grown_.push_back(pair);
   }
 
   void merge_in(std::uint32_t index, Pair pair, std::uint32_t merged) {

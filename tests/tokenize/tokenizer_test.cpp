@@ -116,7 +116,7 @@ TEST_CASE("the cache changes nothing: more pre-tokens than it holds, short, long
   Tokenizer warm = make(file);
   std::mt19937 random(9);
   std::string text;
-  for (int i = 0; i < 150000; ++i) {
+  for (int i = 0; i < 90000; ++i) {
     text += ' ';
     const int bits = i % 50 == 0 ? 400 : 20;  // some pre-tokens are longer than the cache takes
     for (int b = 0; b < 6 + bits % 7 + (i % 50 == 0 ? 300 : i % 13); ++b) text += static_cast<char>('0' + random() % 4);
