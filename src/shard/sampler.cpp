@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -10,6 +9,7 @@
 #include "shard/format.h"
 #include "shard/order.h"
 #include "shard/packing.h"
+#include "shard/row_reader.h"
 
 namespace eddy::shard {
 namespace fs = std::filesystem;
@@ -74,7 +74,9 @@ struct Sampler::Impl {
     for (const Pool& p : pools) n += p.packing.rows();
     return n;
   }
-  void fill(const Pool& pool, std::uint64_t r, PackedRow& out) const;
+  void fill(const Pool& pool, std::uint64_t r, PackedRow& out) const {
+    read_row(pool.corpus, pool.packing, r, config.seq_len, out);
+  }
   void add_pool(const std::vector<fs::path>& dirs);
 };
 
@@ -97,39 +99,6 @@ void Sampler::Impl::add_pool(const std::vector<fs::path>& dirs) {
   if (packing.rows() == 0)
     fail_input("{}: its {} split has no token to train on", dirs.front().string(), split_name(split));
   pools.push_back({std::move(corpus), std::move(packing)});
-}
-
-void Sampler::Impl::fill(const Pool& pool, std::uint64_t r, PackedRow& out) const {
-  const auto seq_len = static_cast<std::size_t>(config.seq_len);
-  out.ids.resize(seq_len);
-  out.loss.resize(seq_len);
-  out.doc_lengths.clear();
-  std::size_t used = 0;
-  for (const Piece& piece : pool.packing.row(r)) {
-    const Corpus::Place place = pool.corpus.place(piece.document);
-    const Shard& shard = pool.corpus.shards()[place.shard];
-    const DocumentView document = shard.document(place.local);
-    const PieceRange range = piece_range(piece, document.tokens.size(), document.prompt, config.seq_len);
-    const std::size_t n = range.end - range.begin;
-    const std::uint32_t* from = document.tokens.data() + range.begin;
-    std::int32_t* to = out.ids.data() + used;
-    std::uint32_t largest = 0;  // an id beyond the vocabulary would index outside of the embedding
-    for (std::size_t i = 0; i < n; ++i) {
-      to[i] = static_cast<std::int32_t>(from[i]);
-      largest = std::max(largest, from[i]);
-    }
-    if (largest > shard.max_token())
-      fail_input(
-          "{}: dataset '{}', document {}: token id {}, though the header says that {} is the largest: the shard is "
-          "damaged",
-          shard.path().string(), kTokens, place.local, largest, shard.max_token());
-    std::memset(out.loss.data() + used, 0, n - range.targets);
-    std::memset(out.loss.data() + used + (n - range.targets), 1, range.targets);
-    out.doc_lengths.push_back(static_cast<std::int32_t>(n));
-    used += n;
-  }
-  std::fill(out.ids.begin() + static_cast<std::ptrdiff_t>(used), out.ids.end(), 0);
-  std::fill(out.loss.begin() + static_cast<std::ptrdiff_t>(used), out.loss.end(), std::uint8_t{0});
 }
 
 Sampler::Sampler(const std::vector<Source>& sources, Split split, const SamplerConfig& config) {
