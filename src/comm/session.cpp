@@ -90,6 +90,13 @@ int usable_cores(MPI_Comm host) {
   return std::max(1, CPU_COUNT(&mine) / ranks);
 }
 
+/// Cores of the process that started this one (mpiexec, slurmstepd), which a launcher does not bind; 0 if unknown.
+int launcher_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(getppid(), sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+}
+
 }  // namespace
 
 struct Session::State {
@@ -136,7 +143,14 @@ void Session::set_timeout(double seconds) {
 
 int Session::set_threads(int threads) {
   if (threads < 0) fail_input("the number of threads is {}: give 0 (automatic) or more", threads);
-  if (threads == 0) threads = std::getenv("OMP_NUM_THREADS") ? omp_get_max_threads() : cores_;
+  if (threads == 0 && std::getenv("OMP_NUM_THREADS")) threads = omp_get_max_threads();
+  if (threads == 0) {
+    threads = cores_;
+    const int all = launcher_cores();
+    if (threads * local_size_ <= all / 2)  // Open MPI binds one or two ranks to a core each
+      log::info("the launcher bound each rank to {} of the {} cores here: mpiexec --bind-to none lets them use all",
+                threads, all);
+  }
   omp_set_num_threads(threads);
   return threads;
 }
