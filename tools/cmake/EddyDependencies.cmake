@@ -38,20 +38,6 @@ add_library(eddy_blas INTERFACE)
 target_include_directories(eddy_blas SYSTEM INTERFACE ${EDDY_CBLAS_INCLUDE})
 target_link_libraries(eddy_blas INTERFACE ${EDDY_CBLAS_LIBRARY})
 
-if(EDDY_CUDA)  # the versions the CUDA kernels will need; this version of Eddy has none yet and builds the CPU's
-  find_package(CUDAToolkit 13.0 REQUIRED)
-  find_path(EDDY_NCCL_INCLUDE nccl.h PATHS ${CUDAToolkit_INCLUDE_DIRS} REQUIRED)
-  find_path(EDDY_CUDNN_INCLUDE cudnn_version.h PATHS ${CUDAToolkit_INCLUDE_DIRS} REQUIRED)
-  file(STRINGS ${EDDY_NCCL_INCLUDE}/nccl.h nccl REGEX "^#define NCCL_(MAJOR|MINOR) ")
-  file(STRINGS ${EDDY_CUDNN_INCLUDE}/cudnn_version.h cudnn REGEX "^#define CUDNN_(MAJOR|MINOR) ")
-  string(REGEX REPLACE "[^0-9]*([0-9]+)[^0-9]*([0-9]+).*" "\\1.\\2" nccl "${nccl}")
-  string(REGEX REPLACE "[^0-9]*([0-9]+)[^0-9]*([0-9]+).*" "\\1.\\2" cudnn "${cudnn}")
-  if(nccl VERSION_LESS 2.28 OR cudnn VERSION_LESS 9.14)
-    message(FATAL_ERROR "Eddy needs NCCL >= 2.28 (found ${nccl}) and cuDNN >= 9.14 (found ${cudnn})")
-  endif()
-  message(STATUS "CUDA ${CUDAToolkit_VERSION}, NCCL ${nccl}, cuDNN ${cudnn}: this version has no CUDA kernels, the CPU's are built")
-endif()
-
 find_package(fmt 9 REQUIRED)
 # The compiled library builds Eddy in a fraction of the time; without it fmt's headers are enough.
 option(EDDY_FMT_HEADER_ONLY "Use fmt as a header-only library" OFF)
