@@ -4,9 +4,13 @@
 #ifdef EDDY_CATCH3
 #include <catch2/catch_all.hpp>
 using approx = Catch::Approx;
-inline auto contains_text(const std::string& part) { return Catch::Matchers::ContainsSubstring(part); }
+inline auto contains_text(const std::string& part) {
+  return Catch::Matchers::ContainsSubstring(part);
+}
 #else
 #include <catch2/catch.hpp>
 using approx = Catch::Detail::Approx;
-inline auto contains_text(const std::string& part) { return Catch::Matchers::Contains(part); }
+inline auto contains_text(const std::string& part) {
+  return Catch::Matchers::Contains(part);
+}
 #endif

@@ -10,9 +10,9 @@ namespace eddy {
 /// What a program's exit status means (docs: every program keeps to these).
 enum class Exit : int {
   done = 0,
-  failed = 1,      ///< failed while running
-  unusable = 2,    ///< unusable arguments or input
-  stopped = 75,    ///< EX_TEMPFAIL: stopped on request with its state saved, to be run again
+  failed = 1,    ///< failed while running
+  unusable = 2,  ///< unusable arguments or input
+  stopped = 75,  ///< EX_TEMPFAIL: stopped on request with its state saved, to be run again
 };
 
 /// An error a person reads: what is wrong, where (file, dataset, tensor, rank), and what to do.

@@ -8,7 +8,9 @@
 
 namespace eddy {
 std::uint64_t xxh3(const void* data, std::size_t bytes, std::uint64_t seed = 0);
-inline std::uint64_t xxh3(std::string_view s, std::uint64_t seed = 0) { return xxh3(s.data(), s.size(), seed); }
+inline std::uint64_t xxh3(std::string_view s, std::uint64_t seed = 0) {
+  return xxh3(s.data(), s.size(), seed);
+}
 /// 16 lower-case hexadecimal digits.
 std::string hex64(std::uint64_t value);
 

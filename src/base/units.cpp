@@ -37,10 +37,12 @@ std::uint64_t parse_bytes(const std::string& text, const std::string& what) {
   const double v = std::strtod(text.c_str(), &end);
   std::string unit(end);
   while (!unit.empty() && std::isspace(static_cast<unsigned char>(unit.front()))) unit.erase(0, 1);
-  const std::pair<const char*, double> units[] = {{"", 1}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12},
-                                                  {"KiB", 1024.}, {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
+  const std::pair<const char*, double> units[] = {
+      {"", 1},      {"B", 1},       {"KB", 1e3},       {"MB", 1e6},          {"GB", 1e9},
+      {"TB", 1e12}, {"KiB", 1024.}, {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
   for (const auto& [name, factor] : units)
-    if (end != text.c_str() && unit == name && v >= 0 && v * factor < 1.8e19) return static_cast<std::uint64_t>(v * factor);
+    if (end != text.c_str() && unit == name && v >= 0 && v * factor < 1.8e19)
+      return static_cast<std::uint64_t>(v * factor);
   fail_input("{}: '{}' is not a size; write for example 5GB or 512MiB", what, text);
 }
 

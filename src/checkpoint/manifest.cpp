@@ -45,9 +45,11 @@ Manifest from_json(const Json& json) {
   m.structure_xxh3 = data.at("structure_xxh3").get<std::string>();
   for (const Json& t : json.at("tensors")) m.tensors.push_back(extent_from(t, m.chunks()));
   for (const Json& a : json.at("attachments")) {
-    m.attachments.push_back({a.at("name").get<std::string>(), a.at("bytes").get<std::uint64_t>(), a.at("xxh3").get<std::string>()});
+    m.attachments.push_back(
+        {a.at("name").get<std::string>(), a.at("bytes").get<std::uint64_t>(), a.at("xxh3").get<std::string>()});
     const std::string& name = m.attachments.back().name;
-    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) fail_input("'{}' is no attachment's name", name);
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
+      fail_input("'{}' is no attachment's name", name);
   }
   const auto by_name = [](const Extent& a, const Extent& b) { return a.name < b.name; };
   if (!std::is_sorted(m.tensors.begin(), m.tensors.end(), by_name)) fail_input("its tensors are not in order");
@@ -82,7 +84,7 @@ std::string to_text(const Manifest& m) {
   json["tensors"] = Json::array();
   for (const Extent& t : m.tensors) json["tensors"].push_back(describe(t));
   json["xxh3"] = kNoHash;
-  std::string text = json.dump(1) + "\n";
+  std::string text = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";  // a path may be no UTF-8
   text.replace(hash_position(text), kNoHash.size(), hex64(xxh3(text)));
   return text;
 }

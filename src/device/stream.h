@@ -1,5 +1,6 @@
 #pragma once
-// Where work runs, and in what order. Without CUDA a Stream stands for the calling thread: work is done when a call returns.
+// Where work runs, and in what order. Without CUDA a Stream stands for the calling thread: work is done when a call
+// returns.
 #include <cstdint>
 
 namespace eddy::device {

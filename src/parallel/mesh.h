@@ -1,6 +1,6 @@
 #pragma once
-// Which rank does what: World = PP × DP × CP × TP for attention and dense layers, TP fastest; the same ranks regrouped as
-// PP × EDP × EP for experts (EP is folded over DP × CP × TP). Pure functions of the layout and a rank.
+// Which rank does what: World = PP × DP × CP × TP for attention and dense layers, TP fastest; the same ranks regrouped
+// as PP × EDP × EP for experts (EP is folded over DP × CP × TP). Pure functions of the layout and a rank.
 #include <string>
 #include <vector>
 

@@ -1,5 +1,6 @@
 #pragma once
-// What a rank must know of each of its parameters. LoRA, ZeRO, clipping, checkpoints and conversion read this and nothing else.
+// What a rank must know of each of its parameters. LoRA, ZeRO, clipping, checkpoints and conversion read this and
+// nothing else.
 #include <string>
 #include <vector>
 
@@ -9,20 +10,20 @@
 namespace eddy::parallel {
 
 struct ParameterInfo {
-  std::string name;                        ///< Hugging Face's name; a layer's experts are stacked (…mlp.experts.gate_up_proj)
+  std::string name;  ///< Hugging Face's name; a layer's experts are stacked (…mlp.experts.gate_up_proj)
   std::vector<std::int64_t> global_shape;
-  std::vector<std::int64_t> begin;         ///< this rank's block: first index in each axis
-  std::vector<std::int64_t> extent;        ///< and its size
-  Dtype dtype = Dtype::f32;                ///< storage in the forward pass
+  std::vector<std::int64_t> begin;   ///< this rank's block: first index in each axis
+  std::vector<std::int64_t> extent;  ///< and its size
+  Dtype dtype = Dtype::f32;          ///< storage in the forward pass
   /// Ranks that hold the same block, over which its gradient is summed: dp (split over TP), stage (replicated over TP,
   /// each TP rank sees its own tokens), edp (experts).
   Group replicas = Group::stage;
-  bool trainable = true;                   ///< false: a buffer (router bias) or frozen: no gradient, no optimizer state
-  bool decay = true;                       ///< weight decay applies (matrices)
-  bool tied_copy = false;                  ///< the last stage's copy of the embedding: not counted, not saved
-  int layer = -1;                          ///< decoder layer, for layer-wise rates; -1: embedding; layers: head and final norm
+  bool trainable = true;   ///< false: a buffer (router bias) or frozen: no gradient, no optimizer state
+  bool decay = true;       ///< weight decay applies (matrices)
+  bool tied_copy = false;  ///< the last stage's copy of the embedding: not counted, not saved
+  int layer = -1;          ///< decoder layer, for layer-wise rates; -1: embedding; layers: head and final norm
 
-  std::int64_t numel() const;              ///< of this rank's block
+  std::int64_t numel() const;  ///< of this rank's block
   std::int64_t global_numel() const;
 };
 
