@@ -19,6 +19,7 @@ namespace eddy {
 namespace {
 using List = std::vector<std::string>;
 
+constexpr const char* kNothing = "\x1f";
 #ifdef __clang__
 constexpr const char* kCompiler = "clang++";
 #else
@@ -100,14 +101,9 @@ void Options::Impl::read_file(const std::string& path) {
 
 std::map<std::string, List> Options::Impl::read_command_line(List arguments) const {
   std::map<std::string, List> values;
-  // Boost refuses `--key=`, by which an option is emptied: taken out of its sight.
-  std::erase_if(arguments, [&](const std::string& a) {
-    if (!a.starts_with("--") || a.find('=') != a.size() - 1) return false;
-    const std::string key = a.substr(2, a.size() - 3);
-    if (!find(key)) fail_input("command line: {}", unknown(key));
-    values[key] = {""};
-    return true;
-  });
+  // Boost refuses `--key=`, by which an option is emptied: it gets a control character to read.
+  for (auto& a : arguments)
+    if (a.starts_with("--") && a.find('=') == a.size() - 1) a += kNothing;
   po::options_description description;
   for (const auto& o : options) {
     auto* value = po::value<std::string>();
@@ -142,8 +138,9 @@ std::map<std::string, List> Options::Impl::read_command_line(List arguments) con
       if (!find(key)->list()) ++place;
     }
     auto& said = values[key];
-    if (!find(key)->list()) said.clear();  // as usual in shells, the last one counts
-    said.insert(said.end(), p.value.begin(), p.value.end());
+    // As usual in shells the last one counts; a list grows, until it is emptied.
+    if (!find(key)->list() || p.value.at(0) == kNothing || said == List{""}) said.clear();
+    for (const auto& word : p.value) said.push_back(word == kNothing ? "" : word);
   }
   return values;
 }

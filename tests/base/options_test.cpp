@@ -128,6 +128,12 @@ TEST_CASE("said twice on the command line: the last one counts, lists grow") {
   CHECK(p.options.parse(List{"--parallel.tp=2", "--data.input=a", "--parallel.tp=4", "--data.input", "b", "c"}));
   CHECK(p.tp == 4);
   CHECK(p.input == List{"a", "b", "c"});
+  CHECK(p.options.parse(List{"--run.dir=x", "--run.dir=", "--data.input=a", "--data.input=", "--data.input=b"}));
+  CHECK(p.dir.empty());
+  CHECK(p.input == List{"b"});
+  CHECK(p.options.parse(List{"--run.dir=", "--run.dir=x", "--data.input=a", "--data.input="}));
+  CHECK(p.dir == "x");
+  CHECK(p.input.empty());
 }
 
 TEST_CASE("positional arguments") {
@@ -161,6 +167,7 @@ TEST_CASE("errors name the place, the key, what is allowed") {
   CHECK(has(Program().error({"--optim.lr=1e-3x"}), "number"));
   CHECK(has(Program().error({"--optim.schedule=cosin"}), "allowed: cosine, constant"));
   CHECK(has(Program().error({"--run.dir"}), "run.dir"));
+  CHECK(has(Program().error({"--data.input", "--json"}), "data.input"));
 }
 
 TEST_CASE("required options") {
