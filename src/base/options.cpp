@@ -125,8 +125,14 @@ std::map<std::string, List> Options::Impl::read_command_line(List arguments) con
   } catch (const po::error& e) {
     fail_input("command line: {}", e.what());
   }
-  for (const auto& p : parsed)
+  for (const auto& p : parsed) {
     if (p.unregistered) fail_input("command line: {}", unknown(p.string_key));
+    // Boost takes the next option for the value of one that has none.
+    for (std::size_t i = 1; i < p.original_tokens.size(); ++i)
+      if (p.original_tokens[i].starts_with("--"))
+        fail_input("command line: '{}' has no value before {}; a value that begins with -- is written --{}=VALUE",
+                   p.string_key, p.original_tokens[i], p.string_key);
+  }
   std::size_t place = 0;
   for (const auto& p : parsed) {
     std::string key = p.string_key;

@@ -167,7 +167,9 @@ TEST_CASE("errors name the place, the key, what is allowed") {
   CHECK(has(Program().error({"--optim.lr=1e-3x"}), "number"));
   CHECK(has(Program().error({"--optim.schedule=cosin"}), "allowed: cosine, constant"));
   CHECK(has(Program().error({"--run.dir"}), "run.dir"));
-  CHECK(has(Program().error({"--data.input", "--json"}), "data.input"));
+  CHECK(has(Program().error({"--run.dir", "--optim.lr=1"}), "'run.dir' has no value before --optim.lr=1"));
+  CHECK(has(Program().error({"--data.input", "--json"}), "'data.input' has no value"));
+  CHECK(has(Program().error({"--data.input", "x", "--jsn"}), "'jsn'"));
 }
 
 TEST_CASE("required options") {
