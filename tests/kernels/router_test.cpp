@@ -50,11 +50,19 @@ TEST_CASE("router: groups are kept by the sum of their two best biased scores") 
   CHECK(r.indices == Indices{3, 4, 7});  // equal scores 3 and 4: the lower index first
   RouterConfig best{.experts = 9, .top_k = 3, .groups = 3, .groups_kept = 2, .sigmoid = false, .noaux = false};
   CHECK(route(logits, kNoBias, best).indices == Indices{0, 3, 4});  // by each group's best: groups 0 and 1
+  // Softmax scores 2 and -5 against 1.5 and 1.5: the first group has the better best, the second the better pair.
+  Block pair(1, 4, {2, -5, 1.5f, 1.5f});
+  RouterConfig limited{.experts = 4, .top_k = 1, .groups = 2, .groups_kept = 1, .sigmoid = false, .noaux = false};
+  CHECK(route(pair, kNoBias, limited).indices == Indices{0});
+  limited.noaux = true;
+  CHECK(route(pair, Block(1, 4), limited).indices == Indices{2});
   RouterConfig greedy{.experts = 9, .top_k = 3, .sigmoid = false, .noaux = false, .normalize = false, .scaling = 1};
   const Routed g = route(logits, kNoBias, greedy);
   CHECK(g.indices == Indices{0, 3, 4});
   CHECK(std::accumulate(g.scores.begin(), g.scores.end(), 0.0) == approx(1.0));
   CHECK(g.weights[0] == g.scores[0]);
+  Block lift(1, 9, {0, 0, 0, 0, 0, 9, 0, 0, 9});
+  CHECK(route(logits, lift, greedy).indices == Indices{0, 3, 4});  // without noaux there is no bias
 }
 
 TEST_CASE("router: masked experts score 0, which beats a negative biased score, as in the published code") {
@@ -133,11 +141,18 @@ TEST_CASE("router: 256 experts in 8 groups against a sort, and a replay gives th
     CHECK(sum == approx(2.5));
   }
   Block scores(tokens, 256), weights(tokens, 8);
-  Indices indices = r.indices;
+  Indices indices = r.indices, one = r.indices;
   indices[0] = indices[1] = indices[2] = indices[3] = indices[4] = indices[5] = indices[6] = indices[7] = -1;
   router_replay({}, logits, ints(indices, tokens, 8), c, scores, weights);
   CHECK(scores.floats() == r.scores);
   for (int i = 0; i < tokens * 8; ++i) CHECK(weights.at(i) == (i < 8 ? 0.0f : r.weights[static_cast<std::size_t>(i)]));
+  // A choice taken away leaves the weights of the others to sum to the scaling.
+  one[3] = -1;
+  router_replay({}, logits, ints(one, tokens, 8), c, scores, weights);
+  double rest = 0;
+  for (int j = 0; j < 8; ++j) rest += double{weights(0, j)};
+  CHECK(weights(0, 3) == 0);
+  CHECK(rest == approx(2.5));
 }
 
 TEST_CASE("router: impossible configurations and indices are refused") {
