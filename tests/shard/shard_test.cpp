@@ -22,6 +22,14 @@ using eddy_test::TempDir;
 using eddy_test::write_file;
 namespace fs = std::filesystem;
 
+#ifdef __SANITIZE_ADDRESS__
+// HDF5 1.10 loses memory of its own where opening a damaged file or closing one on a full disk fails; other tests of
+// HDF5 run without this.
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:libhdf5\n";
+}
+#endif
+
 namespace {
 using Tokens = std::vector<std::uint32_t>;
 const std::vector<Tokens> kDocuments{{5, 6, 7, 1}, {9, 1}, {3, 3, 3, 3, 3, 1}};
