@@ -68,6 +68,20 @@ bool packs(const View& view) {
          view.cols() % N == 0;
 }
 
+/// Throws Error (status 1) unless the view holds `rows` rows of `cols` elements of this type.
+inline void expect_rows(const View& view, Dtype dtype, std::int64_t rows, std::int64_t cols, const char* op,
+                        const char* name) {
+  if (view.dtype != dtype || view.shape.rank() < 1 || view.rows() != rows || view.cols() != cols)
+    fail_run("{}: '{}' is {} of shape {}; expected {} rows of {} {}", op, name, name_of(view.dtype), view.shape.text(),
+             rows, cols, name_of(dtype));
+}
+/// Throws Error (status 1) unless the view holds n contiguous elements of this type.
+inline void expect_vector(const View& view, Dtype dtype, std::int64_t n, const char* op, const char* name) {
+  if (view.dtype != dtype || view.shape.rank() < 1 || view.numel() != n || !view.contiguous())
+    fail_run("{}: '{}' is {} of shape {}; expected {} contiguous {}", op, name, name_of(view.dtype), view.shape.text(),
+             n, name_of(dtype));
+}
+
 __device__ inline float warp_sum(float v) {
 #pragma unroll
   for (int offset = 16; offset > 0; offset /= 2) v += __shfl_xor_sync(0xffffffffu, v, offset);
