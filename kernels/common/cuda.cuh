@@ -61,6 +61,43 @@ struct alignas(N * sizeof(T)) Pack {
   T v[N];
 };
 
+/// The integers that a pack moves as: the compiler takes bf16 elements apart, and would load 8 of them as two accesses.
+template <int kBytes>
+using Word = std::conditional_t<
+    kBytes == 16, uint4,
+    std::conditional_t<kBytes == 8, uint2, std::conditional_t<kBytes == 4, unsigned, unsigned short>>>;
+
+/// The pack at `at` (aligned to its size), in one access.
+template <int N, class T>
+__device__ inline Pack<T, N> load_pack(const T* at) {
+  if constexpr (N == 1)
+    return {{*at}};
+  else
+    return __builtin_bit_cast(Pack<T, N>, *reinterpret_cast<const Word<N * sizeof(T)>*>(at));
+}
+template <int N, class T>
+__device__ inline void store_pack(T* at, const Pack<T, N>& pack) {
+  if constexpr (N == 1)
+    *at = pack.v[0];
+  else
+    *reinterpret_cast<Word<N * sizeof(T)>*>(at) = __builtin_bit_cast(Word<N * sizeof(T)>, pack);
+}
+/// Rounded to T, bf16 two at a time.
+template <class T, int N>
+__device__ inline Pack<T, N> pack_of(const float (&values)[N]) {
+  if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
+    Pack<__nv_bfloat162, N / 2> pairs;
+#pragma unroll
+    for (int k = 0; k < N / 2; ++k) pairs.v[k] = __floats2bfloat162_rn(values[2 * k], values[2 * k + 1]);
+    return __builtin_bit_cast(Pack<T, N>, pairs);
+  } else {
+    Pack<T, N> pack;
+#pragma unroll
+    for (int k = 0; k < N; ++k) pack.v[k] = from_float<T>(values[k]);
+    return pack;
+  }
+}
+
 /// May rows of these views be read N elements at a time? (addresses, strides and widths are multiples of N elements)
 template <class T, int N>
 bool packs(const View& view) {
