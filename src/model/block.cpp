@@ -1,5 +1,6 @@
 #include "model/block.h"
 
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/rms_norm/rms_norm.h"
 
 namespace eddy::model {
@@ -8,8 +9,8 @@ using tensor::View;
 
 namespace {
 Tensor normalise(const Context& ctx, View x, const Parameter& weight, Tensor& inv) {
-  Tensor y = ctx.make(x.shape);
-  if (!inv) inv = ctx.make({x.rows()}, Dtype::f32);
+  Tensor y(x.shape);
+  if (!inv) inv = Tensor({x.rows()});
   kernels::rms_norm(ctx.stream, x, weight.value, ctx.eps, y, inv);
   return y;
 }
@@ -22,13 +23,16 @@ std::size_t BlockSaved::bytes() const {
 }
 
 Tensor block_forward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, View valid, Tensor x,
-                     BlockSaved& s, View counts, const RoutingHook& hook) {
+                     BlockSaved& s, std::vector<std::int64_t>* counts) {
   s.x = std::move(x);
   s.normed = normalise(ctx, s.x, *w.input_norm, s.x_inv);
-  s.x1 = attention_forward(ctx, w.attention, batch, s.normed, s.x, s.attention);
+  s.x1 = attention_forward(ctx, w.attention, batch, s.normed, s.attention);
+  kernels::add(ctx.stream, s.x, s.x1);
   s.normed1 = normalise(ctx, s.x1, *w.post_norm, s.x1_inv);
-  return w.moe ? moe_forward(ctx, *w.moe, batch, valid, s.normed1, s.x1, s.moe, counts, hook)
-               : mlp_forward(ctx, *w.mlp, true, s.normed1, s.x1, s.mlp);
+  Tensor out = w.moe ? moe_forward(ctx, *w.moe, batch, valid, s.normed1, s.moe, counts)
+                     : mlp_forward(ctx, *w.mlp, true, s.normed1, s.mlp);
+  kernels::add(ctx.stream, s.x1, out);
+  return out;
 }
 
 void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& s) {
@@ -52,7 +56,7 @@ void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& s)
 Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, View valid, BlockSaved s,
                       Tensor d_out, double balance_scale, WeightGradients* deferred) {
   if (!s.x1)
-    block_forward(ctx, w, batch, valid, std::move(s.x), s, {}, {});  // full recomputation, the kept routing replayed
+    block_forward(ctx, w, batch, valid, std::move(s.x), s, nullptr);  // full recomputation, the kept routing replayed
   if (!s.normed1) s.normed1 = normalise(ctx, s.x1, *w.post_norm, s.x1_inv);
   const auto normed1 = std::make_shared<Tensor>(std::move(s.normed1));
   Tensor d_normed1 = w.moe ? moe_backward(ctx, *w.moe, batch, normed1, std::move(s.moe), d_out, balance_scale, deferred)

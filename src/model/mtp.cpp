@@ -12,9 +12,9 @@ namespace {
 /// [enorm(embedded), hnorm(hidden)] [t, 2·hidden].
 Tensor joined(const Context& ctx, const MtpWeights& w, MtpSaved& s) {
   const std::int64_t own = s.hidden.shape()[0], h = ctx.config.hidden_size;
-  Tensor both = ctx.make({own, 2 * h});
-  if (!s.embedded_inv) s.embedded_inv = ctx.make({own}, Dtype::f32);
-  if (!s.hidden_inv) s.hidden_inv = ctx.make({own}, Dtype::f32);
+  Tensor both({own, 2 * h});
+  if (!s.embedded_inv) s.embedded_inv = Tensor({own});
+  if (!s.hidden_inv) s.hidden_inv = Tensor({own});
   kernels::rms_norm(ctx.stream, s.embedded, w.enorm->value, ctx.eps, both.view().col_range(0, h), s.embedded_inv);
   kernels::rms_norm(ctx.stream, s.hidden, w.hnorm->value, ctx.eps, both.view().col_range(h, 2 * h), s.hidden_inv);
   return both;
@@ -27,24 +27,26 @@ std::size_t MtpSaved::bytes() const {
   return n;
 }
 
-void mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table, const Parameter& head,
-                   const MicroBatch& batch, View hidden, bool train, double scale, View loss,
-                 const LogitsSink& sink, MtpSaved& s, View counts, const RoutingHook& hook) {
+double mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table, const Parameter& head,
+                   const MicroBatch& batch, View hidden, bool train, double scale, const LogitsSink& sink, MtpSaved& s,
+                   std::vector<std::int64_t>* counts) {
   const std::int64_t own = hidden.rows(), h = ctx.config.hidden_size;
-  s.hidden = ctx.make({own, h});
+  s.hidden = Tensor({own, h});
   kernels::copy(ctx.stream, hidden, s.hidden);
   s.embedded = embed(ctx, table, batch.mtp_ids);
-  Tensor z = ctx.make({own, h});
+  Tensor z({own, h});
   kernels::linear(ctx.stream, joined(ctx, w, s), w.eh_proj->value, z);
-  s.out = block_forward(ctx, w.layer, batch, batch.mtp_valid, std::move(z), s.block, counts, hook);
+  s.out = block_forward(ctx, w.layer, batch, batch.mtp_valid, std::move(z), s.block, counts);
   if (train)
     drop_recomputable(ctx, w.layer, s.block);
   else
     s.block = {};
-  Tensor normed = ctx.make({own, h});
-  s.out_inv = ctx.make({own}, Dtype::f32);
+  Tensor normed({own, h});
+  s.out_inv = Tensor({own});
   kernels::rms_norm(ctx.stream, s.out, w.norm->value, ctx.eps, normed, s.out_inv);
-  s.d_normed = head_loss(ctx, head, normed, batch.mtp_labels, train, scale, loss, sink);
+  HeadResult r = head_loss(ctx, head, normed, batch.mtp_labels, train, scale, sink);
+  s.d_normed = std::move(r.d_x);
+  return r.loss_sum;
 }
 
 Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& table, const MicroBatch& batch,
@@ -53,13 +55,13 @@ Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& ta
   kernels::rms_norm_backward(ctx.stream, s.d_normed, s.out, w.norm->value, s.out_inv, {}, s.d_normed, w.norm->grad);
   Tensor dz = block_backward(ctx, w.layer, batch, batch.mtp_valid, std::move(s.block), std::move(s.d_normed),
                              balance_scale, deferred);
-  Tensor d_both = ctx.make({own, 2 * h});
+  Tensor d_both({own, 2 * h});
   kernels::linear_backward_input(ctx.stream, dz, w.eh_proj->value, d_both);
   if (w.eh_proj->grad)
     weight_gradient(deferred, [stream = ctx.stream, dz = std::move(dz), both = joined(ctx, w, s), p = w.eh_proj] {
-      kernels::linear_backward_weight(stream, dz, both, p->grad, p->grad_beta());
+      kernels::linear_backward_weight(stream, dz, both, p->grad);
     });
-  Tensor d_embedded = ctx.make({own, h}), d_hidden = ctx.make({own, h});
+  Tensor d_embedded({own, h}), d_hidden({own, h});
   kernels::rms_norm_backward(ctx.stream, d_both.view().col_range(0, h), s.embedded, w.enorm->value, s.embedded_inv, {},
                              d_embedded, w.enorm->grad);
   kernels::rms_norm_backward(ctx.stream, d_both.view().col_range(h, 2 * h), s.hidden, w.hnorm->value, s.hidden_inv, {},
