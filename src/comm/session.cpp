@@ -32,8 +32,12 @@ using Clock = std::chrono::steady_clock;
 /// could name them: what is allocated while this lives is not reported.
 struct IgnoreLeaks {
 #ifdef __SANITIZE_ADDRESS__
-  IgnoreLeaks() { __lsan_disable(); }
-  ~IgnoreLeaks() { __lsan_enable(); }
+  IgnoreLeaks() {
+    __lsan_disable();
+  }
+  ~IgnoreLeaks() {
+    __lsan_enable();
+  }
 #else
   IgnoreLeaks() {}  // NOLINT: not trivial, so that a variable of it is used
 #endif
