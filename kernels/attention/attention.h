@@ -8,15 +8,22 @@ namespace eddy::kernels {
 using device::Stream;
 using tensor::View;
 
-/// Causal softmax attention over packed documents: tokens [cu_seqlens[d], cu_seqlens[d+1]) attend within document d
-/// only. q, k [T, heads · d_qk], v [T, heads · d_v], o [T, heads · d_v], lse [heads, T] float32 out: log Σ exp of the
-/// scaled scores. cu_seqlens [D + 1] int32 on the host, last entry T; empty documents allowed. Deterministic.
-void attention(const Stream& stream, View q, View k, View v, int heads, std::span<const std::int32_t> cu_seqlens,
-               float scale, View o, View lse);
+/// Where packed documents lie: tokens [cu_seqlens[d], cu_seqlens[d+1]) are document d. [D + 1] int32, from 0 to T;
+/// empty documents allowed.
+struct Documents {
+  std::span<const std::int32_t> cu_seqlens;  ///< on the host, where launches are planned
+  View on_device{};                          ///< the same in the GPU's memory; empty on the CPU
+};
+
+/// Causal softmax attention over packed documents, each attending within itself only. q, k [T, heads · d_qk], v [T,
+/// heads · d_v], o [T, heads · d_v] of one type, lse [heads, T] float32 out: log Σ exp of the scaled scores.
+/// Deterministic.
+void attention(const Stream& stream, View q, View k, View v, int heads, const Documents& documents, float scale, View o,
+               View lse);
 /// Gradients dq, dk [T, heads · d_qk], dv [T, heads · d_v] (overwritten) from do; recomputes the probabilities from lse
-/// (Dao 2023, "FlashAttention-2", algorithm 2).
+/// (Dao 2023, "FlashAttention-2", algorithm 2). `deterministic` false lets a GPU add in any order, which is faster.
 void attention_backward(const Stream& stream, View q, View k, View v, View o, View lse, View d_o, int heads,
-                        std::span<const std::int32_t> cu_seqlens, float scale, View dq, View dk, View dv);
+                        const Documents& documents, float scale, View dq, View dk, View dv, bool deterministic = true);
 
 /// MLA's keys and values from its up-projection: kv [T, heads · (nope + d_v)] (each head: nope then v), k_rope [T,
 /// rope] (already rotated, row_stride honoured) → k [T, heads · (nope + rope)], v [T, heads · d_v].

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/attention/attention_cuda.h"
 #include "kernels/common/blas.h"
 #include "kernels/common/checks.h"
 #include "kernels/common/math.h"
@@ -148,16 +149,18 @@ void backward_document(const Task& task, const BackwardHead& h, float scale, flo
 
 }  // namespace
 
-void attention(const Stream&, View q, View k, View v, int heads, std::span<const std::int32_t> cu_seqlens, float scale,
-               View o, View lse) {
+void attention(const Stream& stream, View q, View k, View v, int heads, const Documents& documents, float scale, View o,
+               View lse) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::attention(stream, q, k, v, heads, documents, scale, o, lse);
   const Rows query = rows_of(q, {"attention", "q"});
   const std::int64_t tokens = query.rows;
-  check_documents(cu_seqlens, tokens, heads, "attention");
+  check_documents(documents.cu_seqlens, tokens, heads, "attention");
   const Rows key = rows_of(k, tokens, query.cols, {"attention", "k"}),
              value = rows_of(v, tokens, -1, {"attention", "v"});
   const Rows out = rows_of(o, tokens, value.cols, {"attention", "o"}),
              log_sum = rows_of(lse, heads, tokens, {"attention", "lse"});
-  const std::vector<Task> tasks = tasks_of(cu_seqlens, heads, kQueries);
+  const std::vector<Task> tasks = tasks_of(documents.cu_seqlens, heads, kQueries);
 #pragma omp parallel if (tasks.size() > 1)
   {
     float* room = scratch<float>(kQueries * (kKeys + 2));
@@ -170,17 +173,21 @@ void attention(const Stream&, View q, View k, View v, int heads, std::span<const
   }
 }
 
-void attention_backward(const Stream&, View q, View k, View v, View o, View lse, View d_o, int heads,
-                        std::span<const std::int32_t> cu_seqlens, float scale, View dq, View dk, View dv) {
+void attention_backward(const Stream& stream, View q, View k, View v, View o, View lse, View d_o, int heads,
+                        const Documents& documents, float scale, View dq, View dk, View dv,
+                        [[maybe_unused]] bool deterministic) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu())
+      return cuda::attention_backward(stream, q, k, v, o, lse, d_o, heads, documents, scale, dq, dk, dv, deterministic);
   const char* op = "attention_backward";
   const Rows query = rows_of(q, {op, "q"});
   const std::int64_t tokens = query.rows, d_qk = query.cols;
-  check_documents(cu_seqlens, tokens, heads, op);
+  check_documents(documents.cu_seqlens, tokens, heads, op);
   const Rows key = rows_of(k, tokens, d_qk, {op, "k"}), value = rows_of(v, tokens, -1, {op, "v"});
   const Rows out = rows_of(o, tokens, value.cols, {op, "o"}), log_sum = rows_of(lse, heads, tokens, {op, "lse"});
   const Rows d_out = rows_of(d_o, tokens, value.cols, {op, "d_o"}), d_query = rows_of(dq, tokens, d_qk, {op, "dq"});
   const Rows d_key = rows_of(dk, tokens, d_qk, {op, "dk"}), d_value = rows_of(dv, tokens, value.cols, {op, "dv"});
-  const std::vector<Task> tasks = tasks_of(cu_seqlens, heads, std::max<std::int64_t>(tokens, 1));
+  const std::vector<Task> tasks = tasks_of(documents.cu_seqlens, heads, std::max<std::int64_t>(tokens, 1));
 #pragma omp parallel if (tasks.size() > 1)
   {
     float* room = scratch<float>(2 * kQueries * kKeys + tokens);

@@ -1,11 +1,14 @@
 #include <algorithm>
 
 #include "kernels/attention/attention.h"
+#include "kernels/attention/attention_cuda.h"
 #include "kernels/common/checks.h"
 
 namespace eddy::kernels {
 
-void mla_split_kv(const Stream&, View kv, View k_rope, int heads, int nope, int rope, int d_v, View k, View v) {
+void mla_split_kv(const Stream& stream, View kv, View k_rope, int heads, int nope, int rope, int d_v, View k, View v) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::mla_split_kv(stream, kv, k_rope, heads, nope, rope, d_v, k, v);
   const Rows in = rows_of(kv, -1, std::int64_t{heads} * (nope + d_v), {"mla_split_kv", "kv"});
   const Rows rotated = rows_of(k_rope, in.rows, rope, {"mla_split_kv", "k_rope"});
   const Rows key = rows_of(k, in.rows, std::int64_t{heads} * (nope + rope), {"mla_split_kv", "k"});
@@ -22,8 +25,10 @@ void mla_split_kv(const Stream&, View kv, View k_rope, int heads, int nope, int 
   }
 }
 
-void mla_split_kv_backward(const Stream&, View dk, View dv, int heads, int nope, int rope, int d_v, View dkv,
+void mla_split_kv_backward(const Stream& stream, View dk, View dv, int heads, int nope, int rope, int d_v, View dkv,
                            View dk_rope) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::mla_split_kv_backward(stream, dk, dv, heads, nope, rope, d_v, dkv, dk_rope);
   const Rows out = rows_of(dkv, -1, std::int64_t{heads} * (nope + d_v), {"mla_split_kv_backward", "dkv"});
   const Rows rotated = rows_of(dk_rope, out.rows, rope, {"mla_split_kv_backward", "dk_rope"});
   const Rows key = rows_of(dk, out.rows, std::int64_t{heads} * (nope + rope), {"mla_split_kv_backward", "dk"});

@@ -14,6 +14,8 @@ void cross_entropy_max(const Stream& stream, View logits, View row_max);
 /// label where it lies in this part, else 0.
 void cross_entropy_sums(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View row_max,
                         View sum_exp, View target);
+/// loss [1] float64 += Σ over the counted tokens of log(sum_exp) - target, both global; in a fixed order.
+void cross_entropy_loss(const Stream& stream, View labels, View sum_exp, View target, View loss);
 /// In place: logits ← scale · (softmax - onehot(label)) for counted tokens, 0 for others; sum_exp is the global one.
 void cross_entropy_backward(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View row_max,
                             View sum_exp, float scale);

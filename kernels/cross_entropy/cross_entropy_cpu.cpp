@@ -1,14 +1,18 @@
 #include "kernels/cross_entropy/cross_entropy.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "kernels/common/checks.h"
 #include "kernels/common/math.h"
+#include "kernels/cross_entropy/cross_entropy_cuda.h"
 
 namespace eddy::kernels {
 
-void cross_entropy_max(const Stream&, View logits, View row_max) {
+void cross_entropy_max(const Stream& stream, View logits, View row_max) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::cross_entropy_max(stream, logits, row_max);
   const Rows in = rows_of(logits, {"cross_entropy_max", "logits"});
   float* max = floats_of(row_max, in.rows, {"cross_entropy_max", "row_max"});
 #pragma omp parallel for schedule(static) if (worth_threads(in.rows * in.cols))
@@ -21,8 +25,10 @@ void cross_entropy_max(const Stream&, View logits, View row_max) {
   }
 }
 
-void cross_entropy_sums(const Stream&, View logits, View labels, std::int64_t vocab_begin, View row_max, View sum_exp,
-                        View target) {
+void cross_entropy_sums(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View row_max,
+                        View sum_exp, View target) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::cross_entropy_sums(stream, logits, labels, vocab_begin, row_max, sum_exp, target);
   const Rows in = rows_of(logits, {"cross_entropy_sums", "logits"});
   const std::int32_t* label = ints_of(labels, in.rows, {"cross_entropy_sums", "labels"});
   const float* max = floats_of(row_max, in.rows, {"cross_entropy_sums", "row_max"});
@@ -40,8 +46,25 @@ void cross_entropy_sums(const Stream&, View logits, View labels, std::int64_t vo
   }
 }
 
-void cross_entropy_backward(const Stream&, View logits, View labels, std::int64_t vocab_begin, View row_max,
+void cross_entropy_loss(const Stream& stream, View labels, View sum_exp, View target, View loss) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::cross_entropy_loss(stream, labels, sum_exp, target, loss);
+  const std::int64_t tokens = labels.numel();
+  const std::int32_t* label = ints_of(labels, tokens, {"cross_entropy_loss", "labels"});
+  const float* sums = floats_of(sum_exp, tokens, {"cross_entropy_loss", "sum_exp"});
+  const float* targets = floats_of(target, tokens, {"cross_entropy_loss", "target"});
+  double* total = doubles_of(loss, 1, {"cross_entropy_loss", "loss"});
+  double sum = 0;
+  for (std::int64_t t = 0; t < tokens; ++t)
+    if (label[t] >= 0) sum += std::log(static_cast<double>(sums[t])) - static_cast<double>(targets[t]);
+  *total += sum;
+}
+
+void cross_entropy_backward(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View row_max,
                             View sum_exp, float scale) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu())
+      return cuda::cross_entropy_backward(stream, logits, labels, vocab_begin, row_max, sum_exp, scale);
   const Rows in = rows_of(logits, {"cross_entropy_backward", "logits"});
   const std::int32_t* label = ints_of(labels, in.rows, {"cross_entropy_backward", "labels"});
   const float* max = floats_of(row_max, in.rows, {"cross_entropy_backward", "row_max"});

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "kernels/common/checks.h"
+#include "kernels/elementwise/elementwise_cuda.h"
 
 namespace eddy::kernels {
 namespace {
@@ -35,19 +36,29 @@ void check_same(const View& a, const View& b, const char* op) {
 
 }  // namespace
 
-void add(const Stream&, View x, View y) {
+void add(const Stream& stream, View x, View y) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::add(stream, x, y);
   check_same(x, y, "add");
-  const bool flat = x.contiguous() && y.contiguous();
-  const Rows from = flattened(rows_of(x, {"add", "x"}), flat), to = flattened(rows_of(y, {"add", "y"}), flat);
-  for_runs(to.rows, to.cols, [&](std::int64_t r, std::int64_t begin, std::int64_t n) {
-    const float* a = from[r] + begin;
-    float* b = to[r] + begin;
+  const auto add_of = [&]<class T>(T) {
+    const T* from = x.as<T>();
+    T* to = y.as<T>();
+    const bool flat = x.contiguous() && y.contiguous();
+    for_runs(flat ? 1 : x.rows(), flat ? x.numel() : x.cols(), [&](std::int64_t r, std::int64_t begin, std::int64_t n) {
+      const T* a = from + r * x.row_stride + begin;
+      T* b = to + r * y.row_stride + begin;
 #pragma omp simd
-    for (std::int64_t i = 0; i < n; ++i) b[i] += a[i];
-  });
+      for (std::int64_t i = 0; i < n; ++i) b[i] += a[i];
+    });
+  };
+  if (y.dtype == Dtype::i64) return add_of(std::int64_t{});
+  rows_of(x, {"add", "x"}), rows_of(y, {"add", "y"});  // what else they may be
+  add_of(float{});
 }
 
-void scale(const Stream&, View x, float factor) {
+void scale(const Stream& stream, View x, float factor) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::scale(stream, x, factor);
   const Rows m = flattened(rows_of(x, {"scale", "x"}), x.contiguous());
   for_runs(m.rows, m.cols, [&](std::int64_t r, std::int64_t begin, std::int64_t n) {
     float* a = m[r] + begin;
@@ -55,7 +66,9 @@ void scale(const Stream&, View x, float factor) {
   });
 }
 
-void copy(const Stream&, View from, View to) {
+void copy(const Stream& stream, View from, View to) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::copy(stream, from, to);
   check_same(from, to, "copy");
   if (from.dtype != to.dtype) fail_run("copy: the data types {} and {} differ", name_of(from.dtype), name_of(to.dtype));
   const auto size = static_cast<std::int64_t>(size_of(from.dtype));
@@ -69,12 +82,19 @@ void copy(const Stream&, View from, View to) {
   });
 }
 
-void fill(const Stream&, View x, float value) {
-  const Rows m = flattened(rows_of(x, {"fill", "x"}), x.contiguous());
-  for_runs(m.rows, m.cols, [&](std::int64_t r, std::int64_t begin, std::int64_t n) {
-    float* a = m[r] + begin;
-    for (std::int64_t i = 0; i < n; ++i) a[i] = value;
-  });
+void fill(const Stream& stream, View x, float value) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::fill(stream, x, value);
+  const auto fill_of = [&]<class T>(T v) {
+    T* data = x.as<T>();
+    const bool flat = x.contiguous();
+    for_runs(flat ? 1 : x.rows(), flat ? x.numel() : x.cols(), [&](std::int64_t r, std::int64_t begin, std::int64_t n) {
+      std::fill_n(data + r * x.row_stride + begin, n, v);
+    });
+  };
+  if (x.dtype == Dtype::i32) return fill_of(static_cast<std::int32_t>(value));
+  rows_of(x, {"fill", "x"});  // what else it may be
+  fill_of(value);
 }
 
 }  // namespace eddy::kernels

@@ -6,6 +6,7 @@ namespace eddy::kernels {
 using device::Stream;
 using tensor::View;
 
+/// table and y (and dy below) float32 or bf16 on a GPU; dtable is float32.
 /// y[t] = table[ids[t] - vocab_begin], zeros where the id is not in this part. table [V_local, H], ids int32 [T], y [T,
 /// H].
 void embedding(const Stream& stream, View table, View ids, std::int64_t vocab_begin, View y);

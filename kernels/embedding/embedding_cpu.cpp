@@ -3,13 +3,16 @@
 #include <algorithm>
 
 #include "kernels/common/checks.h"
+#include "kernels/embedding/embedding_cuda.h"
 
 namespace eddy::kernels {
 namespace {
 constexpr std::int64_t kColumns = 64;  // columns one owner adds up in the backward pass: four cache lines
 }
 
-void embedding(const Stream&, View table, View ids, std::int64_t vocab_begin, View y) {
+void embedding(const Stream& stream, View table, View ids, std::int64_t vocab_begin, View y) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::embedding(stream, table, ids, vocab_begin, y);
   const Rows from = rows_of(table, {"embedding", "table"}), to = rows_of(y, -1, from.cols, {"embedding", "y"});
   const std::int32_t* id = ints_of(ids, to.rows, {"embedding", "ids"});
 #pragma omp parallel for schedule(static) if (worth_threads(to.rows * to.cols))
@@ -22,7 +25,9 @@ void embedding(const Stream&, View table, View ids, std::int64_t vocab_begin, Vi
   }
 }
 
-void embedding_backward(const Stream&, View dy, View ids, std::int64_t vocab_begin, View dtable) {
+void embedding_backward(const Stream& stream, View dy, View ids, std::int64_t vocab_begin, View dtable) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::embedding_backward(stream, dy, ids, vocab_begin, dtable);
   const Rows from = rows_of(dy, {"embedding_backward", "dy"});
   const Rows to = rows_of(dtable, -1, from.cols, {"embedding_backward", "dtable"});
   const std::int32_t* id = ints_of(ids, from.rows, {"embedding_backward", "ids"});

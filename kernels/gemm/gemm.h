@@ -6,11 +6,13 @@ namespace eddy::kernels {
 using device::Stream;
 using tensor::View;
 
-/// C = alpha · op(A) · op(B) + beta · C, row-major matrices (rank 2; row_stride honoured), op = transpose when asked.
-/// op(A) [M, K], op(B) [K, N], C [M, N]. beta 0 never reads C. M, N or K of 0 is allowed. Deterministic for one thread
-/// count.
+/// C = alpha · op(A) · op(B) + beta · D, row-major matrices (rank 2; row_stride honoured), op = transpose when asked.
+/// op(A) [M, K], op(B) [K, N], C [M, N]. D is C itself where `d` is empty, else of
+/// C's shape and type (a residual that is added on the way). beta 0 never reads D. M, N or K of 0 is allowed.
+/// Deterministic for one thread count. A and B have one type, float32 or (on a GPU) bf16; C has it too, or is float32.
+/// Products are added in float32 (TF32 is never used).
 void gemm(const Stream& stream, View a, bool transpose_a, View b, bool transpose_b, View c, float alpha = 1,
-          float beta = 0);
+          float beta = 0, View d = {});
 
 /// y [T, out] (+)= x [T, in] · W^T, W [out, in].
 inline void linear(const Stream& s, View x, View w, View y, float beta = 0) {
@@ -20,9 +22,9 @@ inline void linear(const Stream& s, View x, View w, View y, float beta = 0) {
 inline void linear_backward_input(const Stream& s, View dy, View w, View dx, float beta = 0) {
   gemm(s, dy, false, w, false, dx, 1, beta);
 }
-/// dW [out, in] += dy^T · x.
-inline void linear_backward_weight(const Stream& s, View dy, View x, View dw) {
-  gemm(s, dy, true, x, false, dw, 1, 1);
+/// dW [out, in] = dy^T · x + beta · dW.
+inline void linear_backward_weight(const Stream& s, View dy, View x, View dw, float beta = 1) {
+  gemm(s, dy, true, x, false, dw, 1, beta);
 }
 
 }  // namespace eddy::kernels

@@ -11,9 +11,5 @@ void gather_rows(const Stream& stream, View x, View rows, View y);
 /// y[t] = Σ_j weights[t, j] · x[slots[t, j]] (+ y[t] when accumulate), a gather in fixed order: no atomics,
 /// deterministic. slots int32 [T, k], -1: nothing. weights [T, k] float32, or empty for 1. x [R, H], y [T, H].
 void combine_rows(const Stream& stream, View x, View slots, View weights, bool accumulate, View y);
-/// dweights[t, j] = dy[t] · x[slots[t, j]]; 0 where the slot is -1.
-void combine_rows_backward_weights(const Stream& stream, View dy, View x, View slots, View dweights);
-/// dx[r] = scale[r] · dy[rows[r]]; scale [R] float32.
-void gather_rows_scaled(const Stream& stream, View dy, View rows, View scale, View dx);
 
 }  // namespace eddy::kernels

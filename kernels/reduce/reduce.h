@@ -6,9 +6,8 @@ namespace eddy::kernels {
 using device::Stream;
 using tensor::View;
 
-/// Σ x², accumulated in double in a fixed order (independent of the thread count). NaN and infinity carry through.
-double sum_of_squares(const Stream& stream, View x);
-/// Σ x · mask in double; mask uint8 (may be empty). x flat float32.
-double masked_sum(const Stream& stream, View x, View mask);
+/// sum [1] float64 += Σ x², accumulated in double in a fixed order (independent of the thread count). x flat float32.
+/// NaN and infinity carry through.
+void sum_of_squares(const Stream& stream, View x, View sum);
 
 }  // namespace eddy::kernels

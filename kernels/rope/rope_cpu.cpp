@@ -4,11 +4,14 @@
 #include "kernels/common/checks.h"
 #include "kernels/common/math.h"
 #include "kernels/common/scratch.h"
+#include "kernels/rope/rope_cuda.h"
 
 namespace eddy::kernels {
 
-void rope(const Stream&, View x, int heads, int head_dim, int offset, View positions, const RopeTable& table,
+void rope(const Stream& stream, View x, int heads, int head_dim, int offset, View positions, const RopeTable& table,
           bool inverse) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::rope(stream, x, heads, head_dim, offset, positions, table, inverse);
   const auto pairs = static_cast<std::int64_t>(table.inverse_frequency.size());
   if (heads < 1 || offset < 0 || offset + 2 * pairs > head_dim)
     fail_run("rope: {} pairs from column {} do not fit {} heads of {}", pairs, offset, heads, head_dim);

@@ -8,6 +8,7 @@
 #include "kernels/common/checks.h"
 #include "kernels/common/math.h"
 #include "kernels/common/scratch.h"
+#include "kernels/router/router_cuda.h"
 
 namespace eddy::kernels {
 namespace {
@@ -77,8 +78,10 @@ void weigh(const RouterConfig& c, const float* scores, const std::int32_t* indic
 
 }  // namespace
 
-void router(const Stream&, View logits, View bias, View valid, const RouterConfig& config, View scores, View indices,
-            View weights) {
+void router(const Stream& stream, View logits, View bias, View valid, const RouterConfig& config, View scores,
+            View indices, View weights) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::router(stream, logits, bias, valid, config, scores, indices, weights);
   check(config, "router");
   const Rows in = rows_of(logits, -1, config.experts, {"router", "logits"});
   const std::int64_t tokens = in.rows, k = config.top_k;
@@ -106,7 +109,10 @@ void router(const Stream&, View logits, View bias, View valid, const RouterConfi
   }
 }
 
-void router_replay(const Stream&, View logits, View indices, const RouterConfig& config, View scores, View weights) {
+void router_replay(const Stream& stream, View logits, View indices, const RouterConfig& config, View scores,
+                   View weights) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::router_replay(stream, logits, indices, config, scores, weights);
   check(config, "router_replay");
   const Rows in = rows_of(logits, -1, config.experts, {"router_replay", "logits"});
   const std::int64_t tokens = in.rows, k = config.top_k;
@@ -121,8 +127,10 @@ void router_replay(const Stream&, View logits, View indices, const RouterConfig&
   }
 }
 
-void router_backward(const Stream&, View dweights, View scores, View indices, View dscores, const RouterConfig& config,
-                     View dlogits) {
+void router_backward(const Stream& stream, View dweights, View scores, View indices, View dscores,
+                     const RouterConfig& config, View dlogits) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::router_backward(stream, dweights, scores, indices, dscores, config, dlogits);
   check(config, "router_backward");
   const Rows s = rows_of(scores, -1, config.experts, {"router_backward", "scores"});
   const std::int64_t tokens = s.rows, k = config.top_k;

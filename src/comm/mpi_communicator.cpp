@@ -87,17 +87,6 @@ MpiCommunicator::MpiCommunicator(MpiHandle comm, const std::string& name, std::s
   check(MPI_Comm_set_errhandler(comm_.get(), MPI_ERRORS_RETURN));
 }
 
-std::string MpiCommunicator::where(const char* operation) const {
-  return fmt::format("{} on {} (rank {} of {})", operation, name_, rank_, size_);
-}
-void MpiCommunicator::require_counts(std::span<const std::size_t> counts, const char* operation) const {
-  if (counts.size() != static_cast<std::size_t>(size_))
-    fail_run("{}: {} counts given for {} ranks", where(operation), counts.size(), size_);
-}
-void MpiCommunicator::require_peer(int peer, int tag, const char* operation) const {
-  if (peer < 0 || peer >= size_ || peer == rank_) fail_run("{}: no other rank {}", where(operation), peer);
-  if (tag < 0 || tag > 1'000'000) fail_run("{}: tag {} is not in 0..1000000", where(operation), tag);
-}
 bool MpiCommunicator::fits(std::span<const std::size_t> counts) const {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0}) <= largest_count_;
 }
@@ -107,7 +96,7 @@ void MpiCommunicator::barrier() {
   check(MPI_Barrier(comm_.get()), where("barrier"));
 }
 
-void MpiCommunicator::broadcast(void* data, std::size_t count, Dtype dtype, int root) {
+void MpiCommunicator::do_broadcast(void* data, std::size_t count, Dtype dtype, int root) {
   const auto guard = watched("broadcast");
   for (std::size_t done = 0; done < count;) {
     const std::size_t now = std::min(count - done, largest_count_);
@@ -115,12 +104,9 @@ void MpiCommunicator::broadcast(void* data, std::size_t count, Dtype dtype, int 
           where("broadcast"));
     done += now;
   }
-  if (rank_ == root) bytes_sent_ += static_cast<std::size_t>(size_ - 1) * count * size_of(dtype);
 }
 
-void MpiCommunicator::all_reduce(void* data, std::size_t count, Dtype dtype, Reduce op) {
-  require_reducible(dtype);  // on all ranks alike, before anybody waits for another
-  if (count == 0) return;
+void MpiCommunicator::do_all_reduce(void* data, std::size_t count, Dtype dtype, Reduce op) {
   const auto guard = watched("all_reduce");
   const auto n = static_cast<std::size_t>(size_);
   if (dtype == Dtype::bf16) {  // MPI cannot add these: every rank sums its share, in float32
@@ -139,21 +125,11 @@ void MpiCommunicator::all_reduce(void* data, std::size_t count, Dtype dtype, Red
       done += now;
     }
   }
-  bytes_sent_ += 2 * (n - 1) * count * size_of(dtype) / n;
 }
 
-void MpiCommunicator::all_gather(const void* in, void* out, std::size_t count, Dtype dtype) {
+void MpiCommunicator::do_all_gather_v(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype) {
   const auto guard = watched("all_gather");
-  const auto n = static_cast<std::size_t>(size_);
-  gather_blocks(in, out, std::vector<std::size_t>(n, count), dtype, "all_gather");
-  bytes_sent_ += (n - 1) * count * size_of(dtype);
-}
-
-void MpiCommunicator::all_gather_v(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype) {
-  require_counts(counts, "all_gather_v");
-  const auto guard = watched("all_gather_v");
-  gather_blocks(in, out, counts, dtype, "all_gather_v");
-  bytes_sent_ += static_cast<std::size_t>(size_ - 1) * counts[static_cast<std::size_t>(rank_)] * size_of(dtype);
+  gather_blocks(in, out, counts, dtype, "all_gather");
 }
 
 void MpiCommunicator::gather_blocks(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype,
@@ -179,17 +155,9 @@ void MpiCommunicator::gather_blocks(const void* in, void* out, std::span<const s
   exchange(sends, receives, dtype, comm_.get(), largest_count_, where(operation));
 }
 
-void MpiCommunicator::reduce_scatter(const void* in, void* out, std::size_t count, Dtype dtype) {
-  reduce_scatter_v(in, out, std::vector<std::size_t>(static_cast<std::size_t>(size_), count), dtype);
-}
-
-void MpiCommunicator::reduce_scatter_v(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype) {
-  require_counts(counts, "reduce_scatter");
-  require_reducible(dtype);
+void MpiCommunicator::do_reduce_scatter_v(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype) {
   const auto guard = watched("reduce_scatter");
   scatter_sum(in, out, counts, dtype, Reduce::sum, "reduce_scatter");
-  const std::size_t total = std::accumulate(counts.begin(), counts.end(), std::size_t{0});
-  bytes_sent_ += (total - counts[static_cast<std::size_t>(rank_)]) * size_of(dtype);
 }
 
 // MPI_Reduce_scatter would need room for a whole block beside `out`, an int count, and would add in an order of its
@@ -224,20 +192,11 @@ void MpiCommunicator::scatter_sum(const void* in, void* out, std::span<const std
   }
 }
 
-void MpiCommunicator::all_to_all(const void* in, void* out, std::size_t count, Dtype dtype) {
-  const std::vector<std::size_t> counts(static_cast<std::size_t>(size_), count);
-  all_to_all_v(in, counts, out, counts, dtype);
-}
-
-void MpiCommunicator::all_to_all_v(const void* in, std::span<const std::size_t> send_counts, void* out,
-                                   std::span<const std::size_t> recv_counts, Dtype dtype) {
-  require_counts(send_counts, "all_to_all");
-  require_counts(recv_counts, "all_to_all");
+void MpiCommunicator::do_all_to_all_v(const void* in, std::span<const std::size_t> send_counts, void* out,
+                                      std::span<const std::size_t> recv_counts, Dtype dtype) {
   const auto guard = watched("all_to_all");
   const auto from = offsets(send_counts), to = offsets(recv_counts);
   const auto me = static_cast<std::size_t>(rank_), n = static_cast<std::size_t>(size_);
-  if (send_counts[me] != recv_counts[me])
-    fail_run("{}: {} elements sent to itself but {} expected", where("all_to_all"), send_counts[me], recv_counts[me]);
   // Always direct: whether the counts fit MPI_Alltoallv's ints could differ from rank to rank.
   std::vector<Block> sends, receives;
   for (std::size_t k = 1; k < n; ++k) {
@@ -247,20 +206,17 @@ void MpiCommunicator::all_to_all_v(const void* in, std::span<const std::size_t> 
   }
   copy(at(in, from[me], dtype), at(out, to[me], dtype), send_counts[me], dtype);
   exchange(sends, receives, dtype, comm_.get(), largest_count_, where("all_to_all"));
-  bytes_sent_ += (from.back() - send_counts[me]) * size_of(dtype);
 }
 
-std::unique_ptr<Request> MpiCommunicator::isend(const void* data, std::size_t count, Dtype dtype, int peer, int tag) {
-  require_peer(peer, tag, "isend");
+std::unique_ptr<Request> MpiCommunicator::do_isend(const void* data, std::size_t count, Dtype dtype, int peer,
+                                                   int tag) {
   const auto guard = watched("isend");
   std::vector<MPI_Request> requests;
   start_send({at(data, 0, dtype), count, peer}, dtype, tag + 1, comm_.get(), largest_count_, requests);
-  bytes_sent_ += count * size_of(dtype);
   return std::make_unique<SendRequest>(std::move(requests), watchdog_, name_, rank_, size_, peer);
 }
 
-void MpiCommunicator::recv(void* data, std::size_t count, Dtype dtype, int peer, int tag) {
-  require_peer(peer, tag, "recv");
+void MpiCommunicator::do_recv(void* data, std::size_t count, Dtype dtype, int peer, int tag) {
   const auto guard = watched("recv");
   std::size_t done = 0;
   do {
@@ -297,6 +253,10 @@ std::unique_ptr<Communicator> MpiCommunicator::split(const std::vector<int>& mem
 MPI_Comm mpi_comm(const Communicator& communicator) {
   const auto* mpi = dynamic_cast<const MpiCommunicator*>(&communicator);
   return mpi ? mpi->handle() : MPI_COMM_SELF;
+}
+std::shared_ptr<Watchdog> watchdog_of(const Communicator& communicator) {
+  const auto* mpi = dynamic_cast<const MpiCommunicator*>(&communicator);
+  return mpi ? mpi->watchdog() : nullptr;
 }
 
 }  // namespace eddy::comm

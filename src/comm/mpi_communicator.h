@@ -18,28 +18,23 @@ class MpiCommunicator final : public Communicator {
                   std::size_t largest_count = kLargestCount);
 
   void barrier() override;
-  void broadcast(void* data, std::size_t count, Dtype dtype, int root) override;
-  void all_reduce(void* data, std::size_t count, Dtype dtype, Reduce op) override;
-  void all_gather(const void* in, void* out, std::size_t count, Dtype dtype) override;
-  void all_gather_v(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype) override;
-  void reduce_scatter(const void* in, void* out, std::size_t count, Dtype dtype) override;
-  void reduce_scatter_v(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype) override;
-  void all_to_all(const void* in, void* out, std::size_t count, Dtype dtype) override;
-  void all_to_all_v(const void* in, std::span<const std::size_t> send_counts, void* out,
-                    std::span<const std::size_t> recv_counts, Dtype dtype) override;
-  std::unique_ptr<Request> isend(const void* data, std::size_t count, Dtype dtype, int peer, int tag) override;
-  void recv(void* data, std::size_t count, Dtype dtype, int peer, int tag) override;
   std::unique_ptr<Communicator> split(const std::vector<int>& members, const std::string& name) override;
 
   MPI_Comm handle() const { return comm_.get(); }
+  const std::shared_ptr<Watchdog>& watchdog() const { return watchdog_; }
 
   static constexpr std::size_t kLargestCount = (std::size_t{1} << 31) - 1;
 
  private:
   Watchdog::Guard watched(const char* operation) const { return {watchdog_.get(), operation, name_, rank_, size_}; }
-  std::string where(const char* operation) const;
-  void require_counts(std::span<const std::size_t> counts, const char* operation) const;
-  void require_peer(int peer, int tag, const char* operation) const;
+  void do_broadcast(void* data, std::size_t count, Dtype dtype, int root) override;
+  void do_all_reduce(void* data, std::size_t count, Dtype dtype, Reduce op) override;
+  void do_all_gather_v(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype) override;
+  void do_reduce_scatter_v(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype) override;
+  void do_all_to_all_v(const void* in, std::span<const std::size_t> send_counts, void* out,
+                       std::span<const std::size_t> recv_counts, Dtype dtype) override;
+  std::unique_ptr<Request> do_isend(const void* data, std::size_t count, Dtype dtype, int peer, int tag) override;
+  void do_recv(void* data, std::size_t count, Dtype dtype, int peer, int tag) override;
   bool fits(std::span<const std::size_t> counts) const;
   void gather_blocks(const void* in, void* out, std::span<const std::size_t> counts, Dtype dtype,
                      const char* operation);
@@ -55,5 +50,7 @@ class MpiCommunicator final : public Communicator {
 /// The MPI handle of a communicator (MPI_COMM_SELF for a group of one), for libraries that take one, such as parallel
 /// HDF5.
 MPI_Comm mpi_comm(const Communicator& communicator);
+/// What watches its calls; null for a group of one.
+std::shared_ptr<Watchdog> watchdog_of(const Communicator& communicator);
 
 }  // namespace eddy::comm

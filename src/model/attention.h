@@ -19,9 +19,9 @@ struct AttentionSaved {
   void drop_up_projections();
 };
 
-/// x [t, hidden] (normalised) → [t, hidden].
+/// x [t, hidden] (normalised) → [t, hidden], to which `residual` [t, hidden] is added.
 tensor::Tensor attention_forward(const Context& ctx, const AttentionWeights& w, const MicroBatch& batch, tensor::View x,
-                                 AttentionSaved& saved);
+                                 tensor::View residual, AttentionSaved& saved);
 /// d_out [t, hidden] → gradient of x [t, hidden]. x as in forward.
 tensor::Tensor attention_backward(const Context& ctx, const AttentionWeights& w, const MicroBatch& batch,
                                   tensor::Tensor x, AttentionSaved saved, tensor::View d_out,

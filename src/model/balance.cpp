@@ -24,7 +24,9 @@ std::int64_t rows_of(const MicroBatch& batch) {
 
 }  // namespace
 
-Tensor balance_share(const Context& ctx, const MicroBatch& batch, View indices) {
+Tensor balance_share(const Context& ctx, const MicroBatch& batch, View chosen) {
+  const Tensor indices_on_host = tensor::to_host(ctx.stream, chosen);
+  const View indices = indices_on_host;
   const std::int64_t rows = rows_of(batch), experts = ctx.config.n_routed_experts, k = indices.shape[1];
   std::vector<std::int64_t> counts(static_cast<std::size_t>(rows * (experts + 1)),
                                    0);  // the last of each row: its tokens
@@ -42,11 +44,14 @@ Tensor balance_share(const Context& ctx, const MicroBatch& batch, View indices) 
       share.f32()[r * experts + e] = static_cast<float>(ctx.options.balance_loss * static_cast<double>(experts) /
                                                         (static_cast<double>(k) * n) * static_cast<double>(c[e]) / n);
   }
-  return share;
+  return tensor::to_device(ctx.stream, share);
 }
 
-Tensor balance_backward(const Context& ctx, const MicroBatch& batch, View scores, View indices, View share,
-                        double scale) {
+Tensor balance_backward(const Context& ctx, const MicroBatch& batch, View scores_there, View indices_there,
+                        View share_there, double scale) {
+  const Tensor held[] = {tensor::to_host(ctx.stream, scores_there), tensor::to_host(ctx.stream, indices_there),
+                         tensor::to_host(ctx.stream, share_there)};
+  const View scores = held[0], indices = held[1], share = held[2];
   const std::int64_t experts = ctx.config.n_routed_experts;
   Tensor grad = Tensor::zeros(scores.shape);
   for_routed(ctx, batch, indices, [&](std::int64_t t, std::int64_t row) {
@@ -59,7 +64,7 @@ Tensor balance_backward(const Context& ctx, const MicroBatch& batch, View scores
     for (std::int64_t e = 0; e < experts; ++e)
       grad.f32()[t * experts + e] = static_cast<float>(scale * (f[e] - dot / total) / total);
   });
-  return grad;
+  return tensor::to_device(ctx.stream, grad);
 }
 
 }  // namespace eddy::model

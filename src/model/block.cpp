@@ -1,6 +1,5 @@
 #include "model/block.h"
 
-#include "kernels/elementwise/elementwise.h"
 #include "kernels/rms_norm/rms_norm.h"
 
 namespace eddy::model {
@@ -9,8 +8,8 @@ using tensor::View;
 
 namespace {
 Tensor normalise(const Context& ctx, View x, const Parameter& weight, Tensor& inv) {
-  Tensor y(x.shape);
-  if (!inv) inv = Tensor({x.rows()});
+  Tensor y = ctx.make(x.shape);
+  if (!inv) inv = ctx.make({x.rows()}, Dtype::f32);
   kernels::rms_norm(ctx.stream, x, weight.value, ctx.eps, y, inv);
   return y;
 }
@@ -23,16 +22,13 @@ std::size_t BlockSaved::bytes() const {
 }
 
 Tensor block_forward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, View valid, Tensor x,
-                     BlockSaved& s, std::vector<std::int64_t>* counts) {
+                     BlockSaved& s, View counts, const RoutingHook& hook) {
   s.x = std::move(x);
   s.normed = normalise(ctx, s.x, *w.input_norm, s.x_inv);
-  s.x1 = attention_forward(ctx, w.attention, batch, s.normed, s.attention);
-  kernels::add(ctx.stream, s.x, s.x1);
+  s.x1 = attention_forward(ctx, w.attention, batch, s.normed, s.x, s.attention);
   s.normed1 = normalise(ctx, s.x1, *w.post_norm, s.x1_inv);
-  Tensor out = w.moe ? moe_forward(ctx, *w.moe, batch, valid, s.normed1, s.moe, counts)
-                     : mlp_forward(ctx, *w.mlp, true, s.normed1, s.mlp);
-  kernels::add(ctx.stream, s.x1, out);
-  return out;
+  return w.moe ? moe_forward(ctx, *w.moe, batch, valid, s.normed1, s.x1, s.moe, counts, hook)
+               : mlp_forward(ctx, *w.mlp, true, s.normed1, s.x1, s.mlp);
 }
 
 void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& s) {
@@ -56,18 +52,18 @@ void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& s)
 Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, View valid, BlockSaved s,
                       Tensor d_out, double balance_scale, WeightGradients* deferred) {
   if (!s.x1)
-    block_forward(ctx, w, batch, valid, std::move(s.x), s, nullptr);  // full recomputation, the kept routing replayed
+    block_forward(ctx, w, batch, valid, std::move(s.x), s, {}, {});  // full recomputation, the kept routing replayed
   if (!s.normed1) s.normed1 = normalise(ctx, s.x1, *w.post_norm, s.x1_inv);
   const auto normed1 = std::make_shared<Tensor>(std::move(s.normed1));
   Tensor d_normed1 = w.moe ? moe_backward(ctx, *w.moe, batch, normed1, std::move(s.moe), d_out, balance_scale, deferred)
                            : mlp_backward(ctx, *w.mlp, true, normed1, std::move(s.mlp), d_out, deferred);
   kernels::rms_norm_backward(ctx.stream, d_normed1, s.x1, w.post_norm->value, s.x1_inv, d_out, d_out,
-                             w.post_norm->grad);  // d_out: now of x1
+                             w.post_norm->grad_sum(ctx.stream));  // d_out: now of x1
   s.x1.reset();
   if (!s.normed) s.normed = normalise(ctx, s.x, *w.input_norm, s.x_inv);
   const Tensor d_normed =
       attention_backward(ctx, w.attention, batch, std::move(s.normed), std::move(s.attention), d_out, deferred);
-  kernels::rms_norm_backward(ctx.stream, d_normed, s.x, w.input_norm->value, s.x_inv, d_out, d_out, w.input_norm->grad);
+  kernels::rms_norm_backward(ctx.stream, d_normed, s.x, w.input_norm->value, s.x_inv, d_out, d_out, w.input_norm->grad_sum(ctx.stream));
   return d_out;
 }
 

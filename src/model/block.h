@@ -16,10 +16,10 @@ struct BlockSaved {
   std::size_t bytes() const;
 };
 
-/// x [t, hidden] → [t, hidden]. valid [T]: tokens that experts see. counts as in moe_forward (null for dense layers and
+/// x [t, hidden] → [t, hidden]. valid [T]: tokens that experts see. counts and hook as in moe_forward (empty for dense layers and
 /// replays).
 tensor::Tensor block_forward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, tensor::View valid,
-                             tensor::Tensor x, BlockSaved& saved, std::vector<std::int64_t>* counts);
+                             tensor::Tensor x, BlockSaved& saved, tensor::View counts, const RoutingHook& hook);
 /// Frees what ctx.options.recompute computes again in the backward pass.
 void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& saved);
 /// d_out [t, hidden] → gradient of x.

@@ -22,7 +22,11 @@ struct Context {
   /// Of q_a_layernorm and kv_a_layernorm: the published code never passes rms_norm_eps to them.
   float latent_eps = 1e-6f;
 
-  Context(const hf::ModelConfig& c, const parallel::Groups& g, const StageOptions& o);
+  Context(const hf::ModelConfig& c, const parallel::Groups& g, const StageOptions& o, const device::Stream& s = {});
+
+  /// An activation: of the options' type, where the stream runs.
+  tensor::Tensor make(const tensor::Shape& shape) const { return {shape, options.dtype, stream}; }
+  tensor::Tensor make(const tensor::Shape& shape, Dtype dtype) const { return {shape, dtype, stream}; }
 
   int tp() const { return groups.layout.tp; }
   int tp_rank() const { return groups.at.tp; }
@@ -35,6 +39,8 @@ struct Context {
 tensor::Tensor gather_tokens(const Context& ctx, tensor::View local);
 /// [T, W] partial sums → this rank's [t, W].
 tensor::Tensor scatter_tokens(const Context& ctx, tensor::Tensor full);
+/// x · W^T [T, W] of this rank's part of the inner dimension → summed, this rank's [t, W], plus residual [t, W].
+tensor::Tensor project_out(const Context& ctx, tensor::View x, tensor::View weight, tensor::View residual);
 /// This rank's part of a per-token vector [T].
 tensor::View local_tokens(const Context& ctx, tensor::View full);
 

@@ -13,14 +13,11 @@ tensor::Tensor embed(const Context& ctx, const Parameter& table, tensor::View id
 /// d [t, hidden] is added to the table's gradient.
 void embed_backward(const Context& ctx, const Parameter& table, tensor::View ids, tensor::View d);
 
-struct HeadResult {
-  double loss_sum = 0;  ///< Σ of the counted tokens' losses over all T tokens; the same on every TP rank
-  tensor::Tensor d_x;   ///< [t, hidden], when `train`
-};
 using LogitsSink = std::function<void(std::int64_t first_token, tensor::View logits)>;
-/// x [t, hidden] after the final norm; labels int32 [T], -1 not counted. train: also d_x and the head's gradient, of
-/// scale · loss_sum.
-HeadResult head_loss(const Context& ctx, const Parameter& head, tensor::View x, tensor::View labels, bool train,
-                     double scale, const LogitsSink& sink);
+/// x [t, hidden] after the final norm; labels int32 [T], -1 not counted. loss float64 [1] += Σ of the counted tokens'
+/// losses over all T tokens, the same on every TP rank. train: returns the gradient of scale · loss with respect to x
+/// and adds the head's. The sink gets float32 in host memory.
+tensor::Tensor head_loss(const Context& ctx, const Parameter& head, tensor::View x, tensor::View labels, bool train,
+                         double scale, tensor::View loss, const LogitsSink& sink);
 
 }  // namespace eddy::model

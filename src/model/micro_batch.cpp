@@ -79,4 +79,19 @@ MicroBatch make_micro_batch(std::span<const Row> rows, int vocab_size, int max_p
   return b;
 }
 
+MicroBatch to_device(const device::Stream& stream, const MicroBatch& from) {
+  MicroBatch b;
+  b.tokens = from.tokens;
+  for (const auto member : {&MicroBatch::ids, &MicroBatch::positions, &MicroBatch::labels, &MicroBatch::valid,
+                            &MicroBatch::mtp_ids, &MicroBatch::mtp_labels, &MicroBatch::mtp_valid})
+    b.*member = tensor::to_device(stream, from.*member);
+  b.cu_seqlens = from.cu_seqlens;
+  const auto n = static_cast<std::int64_t>(b.cu_seqlens.size());
+  b.cu_seqlens_on_device = tensor::to_device(stream, {b.cu_seqlens.data(), Dtype::i32, {n}});
+  b.row_begin = from.row_begin;
+  b.label_count = from.label_count;
+  b.mtp_label_count = from.mtp_label_count;
+  return b;
+}
+
 }  // namespace eddy::model

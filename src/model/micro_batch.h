@@ -26,11 +26,15 @@ struct MicroBatch {
   tensor::Tensor mtp_labels;  ///< int32 [T]: the token after that of the same document where it counts, else -1
   tensor::Tensor mtp_valid;   ///< uint8 [T]: mtp_ids >= 0
   std::vector<std::int32_t> cu_seqlens;  ///< [documents + 1], last T; each row's padding is a document of its own
+  tensor::Tensor cu_seqlens_on_device;   ///< the same in a GPU's memory; empty on the CPU
   std::vector<std::int64_t> row_begin;   ///< [rows + 1] first token of each row (the balance loss is by row)
   std::int64_t label_count = 0, mtp_label_count = 0;
 };
 
 /// Throws Error (status 2) for an id outside [0, vocab_size) or a row longer than max_positions allows.
 MicroBatch make_micro_batch(std::span<const Row> rows, int vocab_size, int max_positions, int multiple_of);
+
+/// A copy whose tensors lie in the memory of the stream's GPU.
+MicroBatch to_device(const device::Stream& stream, const MicroBatch& batch);
 
 }  // namespace eddy::model

@@ -1,6 +1,8 @@
 #pragma once
 // The mixture of experts (DeepSeek-V3, arXiv 2412.19437, §2.1.2): router on own tokens, dispatch over the EP group, the
 // local experts' SwiGLU, return, sum; the shared expert beside it.
+#include <functional>
+
 #include "model/mlp.h"
 #include "parallel/dispatch.h"
 
@@ -8,14 +10,13 @@ namespace eddy::model {
 
 /// t = T / TP own tokens, k choices, R rows this rank's experts got.
 struct MoeSaved {
-  tensor::Tensor scores;   ///< [t, E]
+  tensor::Tensor scores;   ///< [t, E] float32
   tensor::Tensor indices;  ///< int32 [t, k]; with the dispatch plan: kept by every recomputation mode
-  tensor::Tensor weights;  ///< [t, k]
+  tensor::Tensor weights;  ///< [t, k] float32
   parallel::DispatchPlan plan;
-  tensor::Tensor row_weights;  ///< [R, 1] weight of each row, in expert order
+  tensor::Tensor row_weights;  ///< [R, 1] float32 weight of each row, in expert order
   tensor::Tensor rows;         ///< [R, hidden]
   tensor::Tensor gate_up;      ///< [R, 2·width]
-  tensor::Tensor act;          ///< [R, width] before the weight; dropped by selective recomputation
   tensor::Tensor
       balance_share;  ///< [rows of the micro-batch, E] factor of each expert in the balance loss; empty when off
   MlpSaved shared;
@@ -24,9 +25,14 @@ struct MoeSaved {
   void drop_all_but_routing();
 };
 
-/// counts [E] (may be null) += own tokens of each expert, unless the routing in `saved` is replayed.
+/// What a stage's caller does with a layer's choices (Stage::on_routing).
+using RoutingHook = std::function<void(tensor::View indices)>;
+
+/// x [t, hidden] → [t, hidden], to which `residual` [t, hidden] is added. counts int64 [E] (may be empty) += own tokens
+/// of each expert, unless the routing in `saved` is replayed.
 tensor::Tensor moe_forward(const Context& ctx, const MoeWeights& w, const MicroBatch& batch, tensor::View valid,
-                           tensor::View x, MoeSaved& saved, std::vector<std::int64_t>* counts);
+                           tensor::View x, tensor::View residual, MoeSaved& saved, tensor::View counts,
+                           const RoutingHook& hook);
 /// d_out [t, hidden] → gradient of x [t, hidden]; balance_scale: factor of the balance loss in the gradient.
 tensor::Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& batch,
                             const std::shared_ptr<tensor::Tensor>& x, MoeSaved saved, tensor::View d_out,

@@ -12,9 +12,9 @@ namespace {
 /// [enorm(embedded), hnorm(hidden)] [t, 2·hidden].
 Tensor joined(const Context& ctx, const MtpWeights& w, MtpSaved& s) {
   const std::int64_t own = s.hidden.shape()[0], h = ctx.config.hidden_size;
-  Tensor both({own, 2 * h});
-  if (!s.embedded_inv) s.embedded_inv = Tensor({own});
-  if (!s.hidden_inv) s.hidden_inv = Tensor({own});
+  Tensor both = ctx.make({own, 2 * h});
+  if (!s.embedded_inv) s.embedded_inv = ctx.make({own}, Dtype::f32);
+  if (!s.hidden_inv) s.hidden_inv = ctx.make({own}, Dtype::f32);
   kernels::rms_norm(ctx.stream, s.embedded, w.enorm->value, ctx.eps, both.view().col_range(0, h), s.embedded_inv);
   kernels::rms_norm(ctx.stream, s.hidden, w.hnorm->value, ctx.eps, both.view().col_range(h, 2 * h), s.hidden_inv);
   return both;
@@ -27,45 +27,43 @@ std::size_t MtpSaved::bytes() const {
   return n;
 }
 
-double mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table, const Parameter& head,
-                   const MicroBatch& batch, View hidden, bool train, double scale, const LogitsSink& sink, MtpSaved& s,
-                   std::vector<std::int64_t>* counts) {
+void mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table, const Parameter& head,
+                   const MicroBatch& batch, View hidden, bool train, double scale, View loss,
+                 const LogitsSink& sink, MtpSaved& s, View counts, const RoutingHook& hook) {
   const std::int64_t own = hidden.rows(), h = ctx.config.hidden_size;
-  s.hidden = Tensor({own, h});
+  s.hidden = ctx.make({own, h});
   kernels::copy(ctx.stream, hidden, s.hidden);
   s.embedded = embed(ctx, table, batch.mtp_ids);
-  Tensor z({own, h});
+  Tensor z = ctx.make({own, h});
   kernels::linear(ctx.stream, joined(ctx, w, s), w.eh_proj->value, z);
-  s.out = block_forward(ctx, w.layer, batch, batch.mtp_valid, std::move(z), s.block, counts);
+  s.out = block_forward(ctx, w.layer, batch, batch.mtp_valid, std::move(z), s.block, counts, hook);
   if (train)
     drop_recomputable(ctx, w.layer, s.block);
   else
     s.block = {};
-  Tensor normed({own, h});
-  s.out_inv = Tensor({own});
+  Tensor normed = ctx.make({own, h});
+  s.out_inv = ctx.make({own}, Dtype::f32);
   kernels::rms_norm(ctx.stream, s.out, w.norm->value, ctx.eps, normed, s.out_inv);
-  HeadResult r = head_loss(ctx, head, normed, batch.mtp_labels, train, scale, sink);
-  s.d_normed = std::move(r.d_x);
-  return r.loss_sum;
+  s.d_normed = head_loss(ctx, head, normed, batch.mtp_labels, train, scale, loss, sink);
 }
 
 Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& table, const MicroBatch& batch,
                     MtpSaved s, double balance_scale, WeightGradients* deferred) {
   const std::int64_t own = s.hidden.shape()[0], h = ctx.config.hidden_size;
-  kernels::rms_norm_backward(ctx.stream, s.d_normed, s.out, w.norm->value, s.out_inv, {}, s.d_normed, w.norm->grad);
+  kernels::rms_norm_backward(ctx.stream, s.d_normed, s.out, w.norm->value, s.out_inv, {}, s.d_normed, w.norm->grad_sum(ctx.stream));
   Tensor dz = block_backward(ctx, w.layer, batch, batch.mtp_valid, std::move(s.block), std::move(s.d_normed),
                              balance_scale, deferred);
-  Tensor d_both({own, 2 * h});
+  Tensor d_both = ctx.make({own, 2 * h});
   kernels::linear_backward_input(ctx.stream, dz, w.eh_proj->value, d_both);
   if (w.eh_proj->grad)
     weight_gradient(deferred, [stream = ctx.stream, dz = std::move(dz), both = joined(ctx, w, s), p = w.eh_proj] {
-      kernels::linear_backward_weight(stream, dz, both, p->grad);
+      kernels::linear_backward_weight(stream, dz, both, p->grad, p->grad_beta());
     });
-  Tensor d_embedded({own, h}), d_hidden({own, h});
+  Tensor d_embedded = ctx.make({own, h}), d_hidden = ctx.make({own, h});
   kernels::rms_norm_backward(ctx.stream, d_both.view().col_range(0, h), s.embedded, w.enorm->value, s.embedded_inv, {},
-                             d_embedded, w.enorm->grad);
+                             d_embedded, w.enorm->grad_sum(ctx.stream));
   kernels::rms_norm_backward(ctx.stream, d_both.view().col_range(h, 2 * h), s.hidden, w.hnorm->value, s.hidden_inv, {},
-                             d_hidden, w.hnorm->grad);
+                             d_hidden, w.hnorm->grad_sum(ctx.stream));
   embed_backward(ctx, table, batch.mtp_ids, d_embedded);
   return d_hidden;
 }

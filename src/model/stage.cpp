@@ -1,6 +1,8 @@
 #include "model/stage.h"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "kernels/elementwise/elementwise.h"
@@ -60,12 +62,15 @@ struct Stage::Impl {
   const Parameter *table = nullptr, *norm = nullptr, *head = nullptr;
   std::vector<LayerWeights> layers;
   std::optional<MtpWeights> mtp;
-  std::vector<std::vector<std::int64_t>> counts;  // [MoE layers, the MTP layer's last][E]
+  std::vector<Tensor> counts;  // of each MoE layer, the MTP layer's last: int64 [E]
+  Tensor losses;               // float64 [2]: main and MTP since take_losses()
+  std::int64_t main_count = 0, mtp_count = 0;
+  std::int64_t hooked = 0;  // micro-batches since on_routing was first called
   std::vector<RoutedRows> routed;
 
   Impl(const hf::ModelConfig& c, const parallel::Groups& groups, const StagePlan& plan,
-       const parallel::ParameterStore& store, const StageOptions& o)
-      : ctx(c, groups, o),
+       const parallel::ParameterStore& store, const StageOptions& o, const device::Stream& stream)
+      : ctx(c, groups, o, stream),
         range(plan.stages.at(static_cast<std::size_t>(groups.at.pp))),
         first(groups.at.pp == 0),
         last(groups.at.pp == groups.layout.pp - 1) {
@@ -76,12 +81,12 @@ struct Stage::Impl {
       head = &store.at("lm_head.weight");
       if (o.mtp) mtp = mtp_weights(c, store);
     }
-    clear_counts();
+    for (std::size_t i = 0; i < moe_layers().size(); ++i)
+      counts.push_back(Tensor::zeros({ctx.config.n_routed_experts}, Dtype::i64, stream));
+    losses = Tensor::zeros({2}, Dtype::f64, stream);
   }
   void clear_counts() {
-    std::size_t n = mtp && mtp->layer.moe ? 1 : 0;
-    for (const auto& l : layers) n += l.moe ? 1 : 0;
-    counts.assign(n, std::vector<std::int64_t>(static_cast<std::size_t>(ctx.config.n_routed_experts), 0));
+    for (Tensor& t : counts) t.fill_zero();
     routed.clear();
   }
   std::vector<const MoeWeights*> moe_layers() const {
@@ -91,37 +96,33 @@ struct Stage::Impl {
     if (mtp && mtp->layer.moe) out.push_back(&*mtp->layer.moe);
     return out;
   }
-  LossSums loss(const MicroBatch& batch, View hidden, bool train, const LossScale& scale, StageSaved& saved,
-                const std::function<void(bool, std::int64_t, View)>& show);
+  void loss(const MicroBatch& batch, View hidden, bool train, const LossScale& scale, StageSaved& saved,
+            const std::function<void(bool, std::int64_t, View)>& show, const RoutingHook& hook);
 };
 
 /// Final norm, head and MTP. The gradients of their inputs are taken here and kept in `saved`.
-LossSums Stage::Impl::loss(const MicroBatch& batch, View hidden, bool train, const LossScale& scale, StageSaved& saved,
-                           const std::function<void(bool, std::int64_t, View)>& show) {
+void Stage::Impl::loss(const MicroBatch& batch, View hidden, bool train, const LossScale& scale, StageSaved& saved,
+                       const std::function<void(bool, std::int64_t, View)>& show, const RoutingHook& hook) {
   const auto sink = [&](bool is_mtp) -> LogitsSink {
     if (!show) return {};
     return [&show, is_mtp](std::int64_t begin, View logits) { show(is_mtp, begin, logits); };
   };
-  Tensor normed(hidden.shape);
-  saved.out_inv = Tensor({hidden.rows()});
+  Tensor normed = ctx.make(hidden.shape);
+  saved.out_inv = ctx.make({hidden.rows()}, Dtype::f32);
   kernels::rms_norm(ctx.stream, hidden, norm->value, ctx.eps, normed, saved.out_inv);
-  HeadResult r = head_loss(ctx, *head, normed, batch.labels, train, scale.main, sink(false));
-  LossSums sums;
-  sums.main = r.loss_sum;
-  sums.main_count = batch.label_count;
-  saved.d_normed = std::move(r.d_x);
-  if (mtp) {
-    std::vector<std::int64_t>* mtp_counts = train && mtp->layer.moe ? &counts.back() : nullptr;
-    sums.mtp =
-        mtp_forward(ctx, *mtp, *table, *head, batch, normed, train, scale.mtp, sink(true), saved.mtp, mtp_counts);
-    sums.mtp_count = batch.mtp_label_count;
-  }
-  return sums;
+  const View sums = losses;
+  saved.d_normed = head_loss(ctx, *head, normed, batch.labels, train, scale.main, sums.row_range(0, 1), sink(false));
+  main_count += batch.label_count;
+  if (!mtp) return;
+  const View mtp_counts = train && mtp->layer.moe ? counts.back().view() : View();
+  mtp_forward(ctx, *mtp, *table, *head, batch, normed, train, scale.mtp, sums.row_range(1, 2), sink(true), saved.mtp,
+              mtp_counts, hook);
+  mtp_count += batch.mtp_label_count;
 }
 
 Stage::Stage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan,
-             const parallel::ParameterStore& store, const StageOptions& options)
-    : impl_(std::make_unique<Impl>(config, groups, plan, store, options)) {}
+             const parallel::ParameterStore& store, const StageOptions& options, const device::Stream& stream)
+    : impl_(std::make_unique<Impl>(config, groups, plan, store, options, stream)) {}
 Stage::~Stage() = default;
 bool Stage::first() const {
   return impl_->first;
@@ -140,17 +141,23 @@ Stage::Output Stage::forward(const MicroBatch& batch, Tensor input, Pass pass, c
   saved->balance_scale = scale.balance;
   Tensor x = m.first ? embed(m.ctx, *m.table, batch.ids) : std::move(input);
   std::size_t moe = 0;
+  // The hook of the next MoE layer.
+  const auto hook = [&, number = on_routing ? m.hooked++ : 0](std::size_t layer) -> RoutingHook {
+    if (!on_routing) return {};
+    return [this, number, layer](View indices) { on_routing(number, static_cast<int>(layer), indices); };
+  };
   for (const LayerWeights& layer : m.layers) {
     BlockSaved block;
-    std::vector<std::int64_t>* counts = layer.moe ? &m.counts[moe++] : nullptr;
-    x = block_forward(m.ctx, layer, batch, batch.valid, std::move(x), block, train ? counts : nullptr);
+    const View counts = layer.moe && train ? m.counts[moe].view() : View();
+    x = block_forward(m.ctx, layer, batch, batch.valid, std::move(x), block, counts, hook(moe));
+    moe += layer.moe ? 1 : 0;
     if (!train) continue;
     drop_recomputable(m.ctx, layer, block);
     saved->blocks.push_back(std::move(block));
   }
   Output out;
   if (m.last) {
-    out.loss = m.loss(batch, x, train, scale, *saved, on_logits);
+    m.loss(batch, x, train, scale, *saved, on_logits, hook(moe));
     saved->out = std::move(x);
   } else {
     out.hidden = std::move(x);
@@ -171,7 +178,7 @@ Tensor Stage::backward(const MicroBatch& batch, std::unique_ptr<Saved> opaque, T
     if (m.mtp)
       kernels::add(m.ctx.stream,
                    mtp_backward(m.ctx, *m.mtp, *m.table, batch, std::move(s.mtp), s.balance_scale, deferred), d);
-    kernels::rms_norm_backward(m.ctx.stream, d, s.out, m.norm->value, s.out_inv, {}, d, m.norm->grad);
+    kernels::rms_norm_backward(m.ctx.stream, d, s.out, m.norm->value, s.out_inv, {}, d, m.norm->grad_sum(m.ctx.stream));
     s.out.reset();
   }
   for (std::size_t i = m.layers.size(); i-- > 0;) {
@@ -184,8 +191,12 @@ Tensor Stage::backward(const MicroBatch& batch, std::unique_ptr<Saved> opaque, T
   return {};
 }
 
-const std::vector<std::vector<std::int64_t>>& Stage::router_counts() const {
-  return impl_->counts;
+LossSums Stage::take_losses() {
+  Impl& m = *impl_;
+  const Tensor sums = tensor::to_host(m.ctx.stream, m.losses);
+  m.losses.fill_zero();
+  const double* s = sums.view().as<double>();
+  return {s[0], s[1], std::exchange(m.main_count, 0), std::exchange(m.mtp_count, 0)};
 }
 const std::vector<RoutedRows>& Stage::routed() const {
   return impl_->routed;
@@ -199,22 +210,25 @@ Stage::Load Stage::update_router_bias(double rate) {
   Load load{0, m.counts.empty() ? 0 : 1e300};
   const auto layers = m.moe_layers();
   for (std::size_t l = 0; l < layers.size(); ++l) {
-    auto& counts = m.counts[l];
-    m.ctx.groups.stage->all_reduce(counts.data(), counts.size(), Dtype::i64, comm::Reduce::sum);
-    std::int64_t total = 0;
-    for (const auto n : counts) total += n;
+    const Tensor held = tensor::to_host(m.ctx.stream, m.counts[l]);
+    const std::int64_t experts = held.shape()[0];
+    auto* counts = held.view().as<std::int64_t>();
+    m.ctx.groups.stage->all_reduce(counts, static_cast<std::size_t>(experts), Dtype::i64, comm::Reduce::sum);
+    const std::int64_t total = std::accumulate(counts, counts + experts, std::int64_t{0});
     if (total == 0) continue;
-    const auto experts = static_cast<std::int64_t>(counts.size());
-    for (std::size_t e = 0; e < counts.size(); ++e) {
+    const bool moves = layers[l]->bias && rate != 0;
+    const Tensor bias = moves ? tensor::to_host(m.ctx.stream, layers[l]->bias->value) : Tensor();
+    for (std::int64_t e = 0; e < experts; ++e) {
       const double relative =
           static_cast<double>(counts[e]) * static_cast<double>(experts) / static_cast<double>(total);
       load.max = std::max(load.max, relative);
       load.min = std::min(load.min, relative);
       // sign(mean - count) in integers: exact, so that every layout moves the same way
       const std::int64_t lack = total - counts[e] * experts;
-      if (layers[l]->bias && rate != 0)
-        layers[l]->bias->value.f32()[e] += static_cast<float>(lack > 0 ? rate : lack < 0 ? -rate : 0);
+      if (moves) bias.f32()[e] += static_cast<float>(lack > 0 ? rate : lack < 0 ? -rate : 0);
     }
+    if (moves)
+      device::copy_to_device(m.ctx.stream, bias.f32(), layers[l]->bias->value.data, bias.bytes());
   }
   if (load.min == 1e300) load.min = 0;
   m.clear_counts();

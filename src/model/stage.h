@@ -20,6 +20,8 @@ struct StageOptions {
   bool mtp = false;                ///< train (and evaluate) the multi-token-prediction layer
   double balance_loss = 0;         ///< α of the sequence-level balance loss (arXiv 2412.19437, eq. 17); 0: off
   std::int64_t head_chunk = 1024;  ///< tokens whose logits are in memory at once
+  Dtype dtype = Dtype::f32;        ///< of activations, the store's type: float32, or bf16 on a GPU
+  bool deterministic = true;       ///< false: a GPU's attention may add gradients in any order, which is faster
 };
 
 /// Factors on each token's loss in the gradient: 1 / Σ masked tokens of the global batch; MTP's with its own count and
@@ -27,8 +29,8 @@ struct StageOptions {
 struct LossScale {
   double main = 0, mtp = 0, balance = 0;
 };
-/// Sums over this rank's micro-batches; the caller divides by the global counts. Only the last stage adds to them, and
-/// every TP rank of a replica holds the same values.
+/// Sums over this rank's micro-batches; the caller divides by the global counts. Only the last stage has any, and every
+/// TP rank of a replica holds the same values.
 struct LossSums {
   double main = 0, mtp = 0;
   std::int64_t main_count = 0, mtp_count = 0;
@@ -54,17 +56,16 @@ class Saved {
 
 class Stage {
  public:
-  /// `store` holds stage_parameters(...) of this rank; both must outlive the stage.
+  /// `store` holds stage_parameters(...) of this rank where `stream` runs; both must outlive the stage.
   Stage(const hf::ModelConfig& config, const parallel::Groups& groups, const StagePlan& plan,
-        const parallel::ParameterStore& store, const StageOptions& options);
+        const parallel::ParameterStore& store, const StageOptions& options, const device::Stream& stream = {});
   ~Stage();
 
   struct Output {
     tensor::Tensor hidden;         ///< [T / TP, hidden], for the next stage; empty on the last
     std::unique_ptr<Saved> saved;  ///< null in Pass::evaluate
-    LossSums loss;                 ///< zero but on the last stage
   };
-  /// input [T / TP, hidden] from the stage before; empty on the first.
+  /// `batch` lies where the stream runs, here and below. input [T / TP, hidden] from the stage before; empty on the first.
   Output forward(const MicroBatch& batch, tensor::Tensor input, Pass pass, const LossScale& scale);
   /// d_output [T / TP, hidden], the gradient of `hidden` (empty on the last stage) → the gradient of `input` (empty on
   /// the first). Gradients of weights are added to the store's, at once or, when `deferred` is given, by
@@ -76,9 +77,9 @@ class Stage {
   bool last() const;
   std::int64_t hidden_size() const;
 
-  /// Tokens each expert got since the last call of update_router_bias, of this rank's own tokens: [MoE layers of the
-  /// stage][experts].
-  const std::vector<std::vector<std::int64_t>>& router_counts() const;
+  /// The losses of the forward passes since the last call. Waits for the stream.
+  LossSums take_losses();
+
   struct Load {
     double max = 0, min = 0;  ///< busiest and idlest expert of this stage's layers, relative to the mean load
   };
@@ -89,7 +90,13 @@ class Stage {
   /// Of each training forward pass since the counts were cleared, in order (model/predict.h).
   const std::vector<RoutedRows>& routed() const;
 
-  /// Shows each block of logits as it is computed (eddy-verify): mtp or main, first token, [n, V / TP]. Empty: off.
+  /// Has the expert choices of the next forward passes made here: called with the micro-batch's number since this was
+  /// set, the MoE layer's place in the stage (the MTP layer's last) and indices int32 [t, k] in host memory, which it
+  /// may read or overwrite (a replay, eddy-verify). Empty: off. Waits for the stream.
+  std::function<void(std::int64_t batch, int layer, tensor::View indices)> on_routing;
+
+  /// Shows each block of logits as it is computed (eddy-verify): mtp or main, first token, [n, V / TP] float32 in host
+  /// memory. Empty: off.
   std::function<void(bool mtp, std::int64_t first_token, tensor::View logits)> on_logits;
 
  private:

@@ -17,4 +17,9 @@ std::int64_t ParameterInfo::global_numel() const {
   return product(global_shape);
 }
 
+tensor::View Parameter::grad_sum(const device::Stream& stream) const {
+  if (grad && grad_beta() == 0) device::zero(stream, grad.data, grad.bytes());
+  return grad;
+}
+
 }  // namespace eddy::parallel

@@ -2,8 +2,10 @@
 // What a rank must know of each of its parameters. LoRA, ZeRO, clipping, checkpoints and conversion read this and
 // nothing else.
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "device/stream.h"
 #include "parallel/mesh.h"
 #include "tensor/slice.h"
 
@@ -27,11 +29,19 @@ struct ParameterInfo {
   std::int64_t global_numel() const;
 };
 
-/// A parameter in memory.
+/// A parameter in memory, where its store's stream runs.
 struct Parameter {
   ParameterInfo info;
-  tensor::View value;  ///< [extent]
+  tensor::View value;  ///< [extent] of info.dtype
   tensor::View grad;   ///< [extent] float32, or empty when not trainable
+  /// Nothing has been written to `grad` since the step began: what lies there counts as zero. A flag instead of zeros
+  /// spares writing and reading each gradient once a step.
+  mutable bool grad_fresh = false;
+
+  /// What a product that adds to `grad` multiplies the old one with: 0 the first time in a step, then 1.
+  float grad_beta() const { return std::exchange(grad_fresh, false) ? 0.f : 1.f; }
+  /// `grad` for a kernel that can only add: zeroed first where nothing was written yet. Empty when not trainable.
+  tensor::View grad_sum(const device::Stream& stream) const;
 
   tensor::Slice slice() const { return {info.name, info.global_shape, info.begin, value}; }
 };

@@ -1,5 +1,7 @@
 #include "parallel/parameter_store.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace eddy::parallel {
@@ -11,8 +13,13 @@ std::size_t index_of(Group kind) {
 }
 }  // namespace
 
-ParameterStore::ParameterStore(std::vector<ParameterInfo> infos, bool with_gradients) {
+ParameterStore::ParameterStore(std::vector<ParameterInfo> infos, bool with_gradients, const device::Stream& stream)
+    : stream_(stream) {
+  const auto trainable = std::find_if(infos.begin(), infos.end(), [](const auto& info) { return info.trainable; });
+  if (trainable != infos.end()) dtype_ = trainable->dtype;
   for (auto& info : infos) {
+    if (info.trainable && info.dtype != dtype_)
+      fail_run("parameter {} is {}, others are {}", info.name, name_of(info.dtype), name_of(dtype_));
     if (!by_name_.emplace(info.name, parameters_.size()).second) fail_run("parameter {} is listed twice", info.name);
     if (info.trainable) flats_[index_of(info.replicas)].members.push_back(parameters_.size());
     parameters_.push_back({std::move(info), {}, {}});
@@ -20,8 +27,8 @@ ParameterStore::ParameterStore(std::vector<ParameterInfo> infos, bool with_gradi
   for (auto& flat : flats_) {
     std::int64_t total = 0;
     for (const auto i : flat.members) total += parameters_[i].info.numel();
-    flat.values = tensor::Tensor::zeros({total});
-    if (with_gradients) flat.grads = tensor::Tensor::zeros({total});
+    flat.values = tensor::Tensor::zeros({total}, dtype_, stream);
+    if (with_gradients) flat.grads = tensor::Tensor::zeros({total}, Dtype::f32, stream);
     std::int64_t at = 0;
     for (const auto i : flat.members) {
       Parameter& p = parameters_[i];
@@ -33,7 +40,7 @@ ParameterStore::ParameterStore(std::vector<ParameterInfo> infos, bool with_gradi
   }
   for (auto& p : parameters_)
     if (!p.info.trainable) {
-      frozen_.push_back(tensor::Tensor::zeros(tensor::Shape(p.info.extent)));
+      frozen_.push_back(tensor::Tensor::zeros(tensor::Shape(p.info.extent), p.info.dtype, stream));
       p.value = frozen_.back();
     }
 }
@@ -58,9 +65,23 @@ std::vector<ParameterInfo> ParameterStore::infos_of(Group kind) const {
   for (const auto i : flats_[index_of(kind)].members) out.push_back(parameters_[i].info);
   return out;
 }
-void ParameterStore::zero_grads() {
-  for (auto& flat : flats_)
-    if (flat.grads) flat.grads.fill_zero();
+void ParameterStore::begin_gradients() {
+  for (const auto& p : parameters_) p.grad_fresh = static_cast<bool>(p.grad);
+}
+void ParameterStore::finish_gradients() {
+  for (const auto& p : parameters_) p.grad_sum(stream_);
+}
+tensor::Tensor ParameterStore::fill(const Parameter& p, const std::function<void(const Parameter&)>& make) const {
+  if (!stream_.on_gpu() && p.value.dtype == Dtype::f32) {
+    make(p);
+    return {};
+  }
+  tensor::Tensor host(p.value.shape);
+  Parameter there{p.info, host.view(), {}};
+  there.info.dtype = Dtype::f32;
+  make(there);
+  tensor::put(stream_, host, p.value);
+  return host;
 }
 std::size_t ParameterStore::value_bytes() const {
   std::size_t n = 0;

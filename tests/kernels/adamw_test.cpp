@@ -42,6 +42,15 @@ TEST_CASE("adamw: ten steps against double, odd sizes, clipped gradients") {
   }
 }
 
+TEST_CASE("adamw: the updated parameter rounded to bf16") {
+  Block p = Block::random(1, 37, 1), g = Block::random(1, 37, 2), m(1, 37), v(1, 37);
+  std::vector<std::uint16_t> value(37, 1);
+  const View rounded(value.data(), Dtype::bf16, {37});
+  adamw({}, p.flat(), g.flat(), m.flat(), v.flat(), {0.1f, 0.9f, 0.999f, 1e-8f, 0.01f, 1, 0.1f, 0.001f}, rounded);
+  for (int i = 0; i < 37; ++i) CHECK(value[static_cast<std::size_t>(i)] == eddy::float_to_bf16(p.at(i)));
+  CHECK_THROWS_AS(adamw({}, p.flat(), g.flat(), m.flat(), v.flat(), {}, p.flat()), eddy::Error);
+}
+
 TEST_CASE("adamw: sizes that differ are refused") {
   Block p(1, 3), g(1, 4);
   CHECK_THROWS_AS(adamw({}, p.flat(), g.flat(), p.flat(), p.flat(), {}), eddy::Error);

@@ -11,14 +11,14 @@ using namespace eddy_test;
 using namespace eddy::kernels;
 
 namespace {
-using Documents = std::vector<std::int32_t>;
+using Bounds = std::vector<std::int32_t>;
 
 struct Sizes {
   int heads, d_qk, d_v;
 };
 
 /// Softmax attention written out in double: o [T, heads · d_v], then lse [heads, T].
-Doubles reference(const Doubles& q, const Doubles& k, const Doubles& v, Sizes s, const Documents& cu, double scale) {
+Doubles reference(const Doubles& q, const Doubles& k, const Doubles& v, Sizes s, const Bounds& cu, double scale) {
   const auto n = [](int i) { return static_cast<std::size_t>(i); };
   const int tokens = cu.back();
   Doubles out(n(tokens * s.heads * (s.d_v + 1)));
@@ -52,7 +52,7 @@ Doubles join(Doubles a, const Doubles& b) {
 
 TEST_CASE("attention: two tokens by hand") {
   Block q(2, 1, {1, 2}), k(2, 1, {0.5f, -1}), v(2, 2, {1, 2, 3, -4}), o(2, 2), lse(1, 2);
-  attention({}, q, k, v, 1, Documents{0, 2}, 0.5f, o, lse);
+  attention({}, q, k, v, 1, {Bounds{0, 2}}, 0.5f, o, lse);
   // the second query's scaled scores: 0.5 and -1
   const double p = 1 / (1 + std::exp(-1.5));
   CHECK(distance(o.doubles(), {1, 2, p + 3 * (1 - p), 2 * p - 4 * (1 - p)}) < 2 * kUlp);
@@ -61,9 +61,9 @@ TEST_CASE("attention: two tokens by hand") {
 
 TEST_CASE("attention: packed documents against double") {
   // one token; empty documents; around the tile sizes of 64 queries and 256 keys; several key blocks
-  const std::vector<Documents> packs{
+  const std::vector<Bounds> packs{
       {0, 1}, {0, 0, 3, 3, 10, 10}, {0, 63, 127, 192}, {0, 129, 130}, {0, 256, 513}, {0, 700}, {0}, {0, 0}};
-  for (const Documents& cu : packs)
+  for (const Bounds& cu : packs)
     for (const Sizes s : {Sizes{1, 3, 5}, {3, 24, 16}})
       for (const int gap : {0, 7}) {
         const int tokens = cu.back();
@@ -71,7 +71,7 @@ TEST_CASE("attention: packed documents against double") {
               k = Block::random(tokens, s.heads * s.d_qk, 2, gap);
         Block v = Block::random(tokens, s.heads * s.d_v, 3, gap), o(tokens, s.heads * s.d_v, gap, -1),
               lse(s.heads, tokens, gap, -1);
-        attention({}, q, k, v, s.heads, cu, 0.3f, o, lse);
+        attention({}, q, k, v, s.heads, {cu}, 0.3f, o, lse);
         INFO("tokens " << tokens << " heads " << s.heads << " gap " << gap);
         const Doubles expected = reference(q.doubles(), k.doubles(), v.doubles(), s, cu, double{0.3f});
         // A score's rounding error (some ulp of its size, up to about 20 here) is the relative error of its
@@ -82,8 +82,8 @@ TEST_CASE("attention: packed documents against double") {
 }
 
 TEST_CASE("attention: gradients against finite differences") {
-  const std::vector<Documents> packs{{0, 1}, {0, 4, 4, 9}, {0, 2, 23}};
-  for (const Documents& cu : packs)
+  const std::vector<Bounds> packs{{0, 1}, {0, 4, 4, 9}, {0, 2, 23}};
+  for (const Bounds& cu : packs)
     for (const Sizes s : {Sizes{1, 3, 2}, {2, 4, 3}}) {
       const int tokens = cu.back();
       Block q = Block::random(tokens, s.heads * s.d_qk, 1, 2), k = Block::random(tokens, s.heads * s.d_qk, 2, 1);
@@ -91,8 +91,8 @@ TEST_CASE("attention: gradients against finite differences") {
       Block d_o = Block::random(tokens, s.heads * s.d_v, 4, 3), dq(tokens, s.heads * s.d_qk, 1, 7),
             dk(tokens, s.heads * s.d_qk, 2, 7);
       Block dv(tokens, s.heads * s.d_v, 0, 7);
-      attention({}, q, k, v, s.heads, cu, 0.5f, o, lse);
-      attention_backward({}, q, k, v, o, lse, d_o, s.heads, cu, 0.5f, dq, dk, dv);
+      attention({}, q, k, v, s.heads, {cu}, 0.5f, o, lse);
+      attention_backward({}, q, k, v, o, lse, d_o, s.heads, {cu}, 0.5f, dq, dk, dv);
       Doubles weight = d_o.doubles();
       weight.resize(weight.size() + static_cast<std::size_t>(s.heads * tokens));  // the loss does not see lse
       const auto loss = [&](const Doubles& a, const Doubles& b, const Doubles& c) {
@@ -108,7 +108,7 @@ TEST_CASE("attention: gradients against finite differences") {
 }
 
 TEST_CASE("attention: gradients over many tiles against the formulas in double") {
-  const Documents cu{0, 5, 5, 335, 400};
+  const Bounds cu{0, 5, 5, 335, 400};
   const Sizes s{2, 6, 4};
   const int tokens = cu.back();
   const auto n = [](int i) { return static_cast<std::size_t>(i); };
@@ -116,8 +116,8 @@ TEST_CASE("attention: gradients over many tiles against the formulas in double")
         v = Block::random(tokens, s.heads * s.d_v, 3);
   Block o(tokens, s.heads * s.d_v), lse(s.heads, tokens), d_o = Block::random(tokens, s.heads * s.d_v, 4);
   Block dq(tokens, s.heads * s.d_qk), dk(tokens, s.heads * s.d_qk), dv(tokens, s.heads * s.d_v);
-  attention({}, q, k, v, s.heads, cu, 0.4f, o, lse);
-  attention_backward({}, q, k, v, o, lse, d_o, s.heads, cu, 0.4f, dq, dk, dv);
+  attention({}, q, k, v, s.heads, {cu}, 0.4f, o, lse);
+  attention_backward({}, q, k, v, o, lse, d_o, s.heads, {cu}, 0.4f, dq, dk, dv);
   const Doubles out = reference(q.doubles(), k.doubles(), v.doubles(), s, cu, double{0.4f});
   Doubles eq(n(tokens * s.heads * s.d_qk)), ek(eq.size()), ev(n(tokens * s.heads * s.d_v));
   for (std::size_t d = 0; d + 1 < cu.size(); ++d)
@@ -145,16 +145,16 @@ TEST_CASE("attention: gradients over many tiles against the formulas in double")
 }
 
 TEST_CASE("attention: documents packed equal documents alone, and a repeat gives the same bits") {
-  const Documents cu{0, 70, 371};
+  const Bounds cu{0, 70, 371};
   Block q = Block::random(371, 16, 1), k = Block::random(371, 16, 2), v = Block::random(371, 16, 3), o(371, 16),
         lse(2, 371), again(371, 16);
-  attention({}, q, k, v, 2, cu, 0.35f, o, lse);
-  attention({}, q, k, v, 2, cu, 0.35f, again, lse);
+  attention({}, q, k, v, 2, {cu}, 0.35f, o, lse);
+  attention({}, q, k, v, 2, {cu}, 0.35f, again, lse);
   CHECK(o.floats() == again.floats());
   for (const auto& [begin, end] : {std::pair{0, 70}, {70, 371}}) {
     Block alone(end - begin, 16), alone_lse(2, end - begin);
     attention({}, q.view().row_range(begin, end), k.view().row_range(begin, end), v.view().row_range(begin, end), 2,
-              Documents{0, end - begin}, 0.35f, alone, alone_lse);
+              {Bounds{0, end - begin}}, 0.35f, alone, alone_lse);
     for (int t = begin; t < end; ++t)
       for (int c = 0; c < 16; ++c) CHECK(alone(t - begin, c) == o(t, c));
   }
@@ -162,11 +162,11 @@ TEST_CASE("attention: documents packed equal documents alone, and a repeat gives
 
 TEST_CASE("attention: scores far beyond exp's range are stable; NaN stays in its document and after its token") {
   Block q(3, 1, {300, 300, 300}), k(3, 1, {1, 3, 2}), v(3, 1, {1, 2, 4}), o(3, 1), lse(1, 3);
-  attention({}, q, k, v, 1, Documents{0, 3}, 1, o, lse);
+  attention({}, q, k, v, 1, {Bounds{0, 3}}, 1, o, lse);
   CHECK(o.floats() == std::vector<float>{1, 2, 2});
   CHECK(lse.floats() == std::vector<float>{300, 900, 900});
   k(1, 0) = std::numeric_limits<float>::quiet_NaN();
-  attention({}, q, k, v, 1, Documents{0, 2, 3}, 1, o, lse);
+  attention({}, q, k, v, 1, {Bounds{0, 2, 3}}, 1, o, lse);
   CHECK(o(0, 0) == 1);
   CHECK(std::isnan(o(1, 0)));
   CHECK(o(2, 0) == 4);
@@ -174,7 +174,7 @@ TEST_CASE("attention: scores far beyond exp's range are stable; NaN stays in its
 
 TEST_CASE("attention: document bounds that do not fit are refused") {
   Block x(3, 2), lse(1, 3);
-  for (const Documents& cu : {Documents{}, Documents{0, 2}, Documents{1, 3}, Documents{0, 4, 3}})
-    CHECK_THROWS_AS(attention({}, x, x, x, 1, cu, 1, x, lse), eddy::Error);
-  CHECK_THROWS_AS(attention({}, x, x, x, 0, Documents{0, 3}, 1, x, lse), eddy::Error);
+  for (const Bounds& cu : {Bounds{}, Bounds{0, 2}, Bounds{1, 3}, Bounds{0, 4, 3}})
+    CHECK_THROWS_AS(attention({}, x, x, x, 1, {cu}, 1, x, lse), eddy::Error);
+  CHECK_THROWS_AS(attention({}, x, x, x, 0, {Bounds{0, 3}}, 1, x, lse), eddy::Error);
 }

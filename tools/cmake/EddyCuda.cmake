@@ -26,4 +26,32 @@ if(EXISTS /proc/driver/nvidia/version)
     message(FATAL_ERROR "EDDY_CUDA needs NVIDIA's driver >= 580 (for CUDA 13.0); this machine's is '${driver}'")
   endif()
 endif()
-message(FATAL_ERROR "This version of Eddy has no CUDA kernels yet: configure without EDDY_CUDA (cmake --preset cpu)")
+
+find_library(EDDY_NCCL_LIBRARY nccl HINTS ${CUDAToolkit_LIBRARY_DIR} PATHS $ENV{NCCL_ROOT}/lib $ENV{NCCL_HOME}/lib REQUIRED)
+find_library(EDDY_CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR} PATHS $ENV{CUDNN_ROOT}/lib $ENV{CUDNN_HOME}/lib REQUIRED)
+
+# Header-only libraries: CUTLASS (the experts' products) and cudnn-frontend (attention's graphs).
+# tools/cuda-headers puts both into build/headers.
+function(eddy_need_headers variable header name)
+  find_path(${variable} ${header} HINTS ${PROJECT_SOURCE_DIR}/build/headers PATHS $ENV{CUTLASS_ROOT}/include
+            $ENV{CUDNN_FRONTEND_ROOT}/include)
+  if(NOT ${variable})
+    message(FATAL_ERROR "EDDY_CUDA needs the headers of ${name} (${header}): run tools/cuda-headers, or "
+                        "set CUTLASS_ROOT and CUDNN_FRONTEND_ROOT (Spack: cutlass, cudnn-frontend)")
+  endif()
+endfunction()
+eddy_need_headers(EDDY_CUTLASS_INCLUDE cutlass/cutlass.h "CUTLASS >= 4.2")
+eddy_need_headers(EDDY_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h "cudnn-frontend >= 1.14")
+
+set(CMAKE_CUDA_ARCHITECTURES OFF)  # CMake 3.25 knows no 90a: the flags below say it
+set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
+enable_language(CUDA)
+set(CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS} -std=c++20 --expt-relaxed-constexpr --expt-extended-lambda -Xcompiler=-Wno-psabi")
+# fmt 9 leaves constexpr out where it sees nvcc, and then cannot check its format strings.
+string(APPEND CMAKE_CUDA_FLAGS " -DFMT_USE_CONSTEXPR=1")
+if(CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
+endif()
+set(EDDY_CUDA_SM90 "-gencode=arch=compute_90a,code=sm_90a")
+# Ampere gets code of its own and PTX, from which newer GPUs make theirs.
+set(EDDY_CUDA_ALL "${EDDY_CUDA_SM90};-gencode=arch=compute_80,code=[sm_80,compute_80]")

@@ -57,10 +57,11 @@ if(EDDY_DATA)
 endif()
 
 add_library(eddy_options INTERFACE)  # flags every target of ours is built with
-target_compile_options(eddy_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-unknown-pragmas
+set(options -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-unknown-pragmas
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false alarms on std::string in g++ 12 (GCC bug 105651)
   $<$<BOOL:${EDDY_WERROR}>:-Werror> $<$<BOOL:${EDDY_ARCH}>:-march=${EDDY_ARCH}>
   -fno-math-errno -fno-trapping-math)  # no -ffast-math: NaN and infinity are detected on purpose
+target_compile_options(eddy_options INTERFACE "$<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:${options}>")
 if(EDDY_SANITIZE)
   target_compile_options(eddy_options INTERFACE -fsanitize=${EDDY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)  # false alarms with sanitizers, on <regex> for one (GCC's manual says so)
