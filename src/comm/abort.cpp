@@ -40,18 +40,20 @@ void Abort::end(int status) {
   _exit(status);
 }
 
-void Abort::now(int status, const std::string& message) {
+void Abort::now(int status, const std::string& message, const std::function<void()>& last) {
   const std::lock_guard lock(mutex_);
   const auto turn =
       std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(rank_ * kLadderStep, kLadderEnd);
-  const auto last = turn + kPatience;
+  const auto end_of_patience = turn + kPatience;
   bool quiet = announced();
-  while (std::chrono::steady_clock::now() < (quiet ? last : turn)) {
+  while (std::chrono::steady_clock::now() < (quiet ? end_of_patience : turn)) {
     std::this_thread::sleep_for(10ms);
     quiet = quiet || announced();
   }
   announce();
   log::error("{}", message);
+  std::fflush(nullptr);
+  if (last) last();
   end(status);
 }
 

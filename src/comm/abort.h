@@ -1,5 +1,6 @@
 #pragma once
 // The end of a job that cannot go on: one rank speaks, then MPI_Abort.
+#include <functional>
 #include <mutex>
 #include <string>
 
@@ -13,8 +14,9 @@ class Abort {
   Abort(MpiHandle control, int rank, int size) : control_(std::move(control)), rank_(rank), size_(size) {}
 
   /// Prints `message` and aborts the job with `status`. Many ranks often see one trouble at the same moment: the lower
-  /// the rank the sooner it speaks, and a rank that hears of another's message keeps its own to itself. Any thread.
-  [[noreturn]] void now(int status, const std::string& message);
+  /// the rank the sooner it speaks, and a rank that hears of another's message keeps its own to itself. `last` is
+  /// called between the two. Any thread.
+  [[noreturn]] void now(int status, const std::string& message, const std::function<void()>& last = {});
   /// Waits for another rank to abort the job; does so itself after a while.
   [[noreturn]] void await(int status);
 

@@ -143,14 +143,19 @@ Session::Session(int* argc, char*** argv) : host_(host_name()), state_(std::make
   }
 
   state_->abort = std::make_unique<Abort>(size_ > 1 ? duplicate(MPI_COMM_WORLD) : MpiHandle(), rank_, size_);
-  state_->watchdog = std::make_shared<Watchdog>([this, abort = state_->abort.get()](const Operation& late,
-                                                                                    double seconds) {
+  auto* abort = state_->abort.get();
+  const auto expired = [this, abort](const Operation& late, double seconds) {
     abort->now(static_cast<int>(Exit::failed),
                fmt::format("{} on {} has not returned for {}: rank {} of {} in that group, world rank {} on host {}. "
                            "Another rank of the group died, hangs, or never came to this call (see its output); if the "
                            "work is only slow, raise comm.timeout_s",
                            late.name, *late.group, duration(seconds), late.rank, late.size, rank_, host_));
-  });
+  };
+  const auto report = [this, abort](const std::string& message, const std::function<void()>& last) {
+    abort->now(static_cast<int>(Exit::failed), fmt::format("{} (world rank {} on host {})", message, rank_, host_),
+               last);
+  };
+  state_->watchdog = std::make_shared<Watchdog>(expired, report);
   world_ = size_ > 1 ? std::make_unique<MpiCommunicator>(duplicate(MPI_COMM_WORLD), "world", state_->watchdog)
                      : self_communicator("world");
 }

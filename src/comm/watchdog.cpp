@@ -24,6 +24,11 @@ void Watchdog::set_timeout(double seconds) {
   changed_.notify_all();
 }
 
+double Watchdog::timeout() const {
+  const std::lock_guard lock(mutex_);
+  return timeout_.count();
+}
+
 void Watchdog::watch() {
   std::unique_lock lock(mutex_);
   while (!stop_) {

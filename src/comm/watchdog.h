@@ -21,13 +21,20 @@ class Watchdog {
  public:
   /// `expired` is called on the watchdog's thread, once, with the operation and its age in seconds.
   using Expired = std::function<void(const Operation&, double)>;
-  explicit Watchdog(Expired expired) : expired_(std::move(expired)) {}
+  /// Ends the job with a message; calls its second argument between the message and the end.
+  using Report = std::function<void(const std::string&, const std::function<void()>&)>;
+  explicit Watchdog(Expired expired, Report report = {}) : expired_(std::move(expired)), report_(std::move(report)) {}
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
   /// Seconds an operation may take (0: any time). Holds for operations that are already under way, too.
   void set_timeout(double seconds);
+  double timeout() const;
+  /// What another watcher found (comm/gpu_watch.h) ends the job. Any thread.
+  void report(const std::string& message, const std::function<void()>& last) const {
+    if (report_) report_(message, last);
+  }
 
   /// Publishes an operation while it lives. A null watchdog watches nothing. Costs two uncontended locks.
   class Guard {
@@ -48,7 +55,8 @@ class Watchdog {
  private:
   void watch();
   Expired expired_;
-  std::mutex mutex_;
+  Report report_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   Guard* first_ = nullptr;  ///< operations under way (one a thread, seldom more than one)
   std::chrono::duration<double> timeout_{0};

@@ -1,6 +1,7 @@
 #include "parallel/groups.h"
 
 #include "base/error.h"
+#include "comm/transports.h"
 
 namespace eddy::parallel {
 
@@ -55,6 +56,15 @@ Groups make_groups(comm::Communicator& world, const Layout& layout) {
   g.stage = make(Group::stage);
   g.tied = make(Group::tied);
   return g;
+}
+
+void attach_transports(Groups& g, comm::Backend backend, const device::Stream& stream) {
+  if (!stream.on_gpu()) return;
+  comm::Transports transports(*g.world, backend);
+  transports.attach(*g.world);
+  for (auto* group : {g.tp.get(), g.dp.get(), g.ep.get(), g.edp.get(), g.stage.get(), g.tied.get()})
+    transports.attach(*group);
+  transports.attach(*g.pp, comm::Messages::neighbours);
 }
 
 }  // namespace eddy::parallel

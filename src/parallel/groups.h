@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "comm/backend.h"
 #include "comm/communicator.h"
 #include "parallel/mesh.h"
 
@@ -18,6 +19,10 @@ struct Groups {
 };
 /// Collective over `world`, whose size must be layout.world.
 Groups make_groups(comm::Communicator& world, const Layout& layout);
+
+/// Attaches to every group what carries a GPU's data (comm.backend); nothing for a CPU stream. Collective over the
+/// world. Throws Error (status 2) on every rank where NCCL is asked for and ranks share a GPU.
+void attach_transports(Groups& groups, comm::Backend backend, const device::Stream& stream);
 
 /// A group's name in messages: "tp{0,1}", "stage{0..127}", "dp{0,8,..,120}".
 std::string group_label(Group group, const std::vector<int>& members);
