@@ -86,7 +86,8 @@ __device__ inline void store_pack(T* at, const Pack<T, N>& pack) {
 template <class T, int N>
 __device__ inline Pack<T, N> pack_of(const float (&values)[N]) {
   if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
-    Pack<__nv_bfloat162, N / 2> pairs;
+    // As raw pairs: __nv_bfloat162 has copy constructors of its own, which bit_cast does not take.
+    Pack<__nv_bfloat162_raw, N / 2> pairs;
 #pragma unroll
     for (int k = 0; k < N / 2; ++k) pairs.v[k] = __floats2bfloat162_rn(values[2 * k], values[2 * k + 1]);
     return __builtin_bit_cast(Pack<T, N>, pairs);
