@@ -166,10 +166,11 @@ Tensor DecodeStage::Impl::moe(const MoeWeights& w, View x) {
   }
   Tensor in({rows, c.hidden_size}), gate_up({rows, 2 * c.moe_intermediate_size}), act({rows, c.moe_intermediate_size}),
       results({rows, c.hidden_size});
+  const View bounds(offsets.data(), Dtype::i64, {local + 1});
   gather_rows(ctx.stream, x, tokens, in);
-  grouped_gemm(ctx.stream, in, w.gate_up->value, true, offsets, gate_up);
+  grouped_gemm(ctx.stream, in, w.gate_up->value, true, bounds, gate_up);
   swiglu(ctx.stream, gate_up, act);
-  grouped_gemm(ctx.stream, act, w.down->value, true, offsets, results);
+  grouped_gemm(ctx.stream, act, w.down->value, true, bounds, results);
   Tensor out({n, c.hidden_size});
   combine_rows(ctx.stream, results, slots, weights, false, out);
   sum_over(*ctx.groups.ep, out);

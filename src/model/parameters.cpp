@@ -176,7 +176,7 @@ parallel::Divisors divisors(const hf::ModelConfig& c) {
 }
 
 std::vector<ParameterInfo> stage_parameters(const hf::ModelConfig& config, const Layout& layout, int rank,
-                                            const StagePlan& plan) {
+                                            const StagePlan& plan, Dtype dtype) {
   const Coordinates at = parallel::coordinates(layout, rank);
   const auto& range = plan.stages.at(static_cast<std::size_t>(at.pp));
   const bool first = at.pp == 0, last = at.pp == layout.pp - 1;
@@ -191,6 +191,8 @@ std::vector<ParameterInfo> stage_parameters(const hf::ModelConfig& config, const
       list.mtp(config.num_layers);
     }
   }
+  for (auto& info : out)
+    if (info.trainable) info.dtype = dtype;
   return out;
 }
 

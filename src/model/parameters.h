@@ -24,8 +24,9 @@ parallel::Divisors divisors(const hf::ModelConfig& config);
 
 /// Every parameter of `rank`, with its slice, in a fixed order. Names are Hugging Face's, a layer's experts stacked:
 /// …mlp.experts.gate_up_proj [E, 2·width, hidden] (gate rows first), …mlp.experts.down_proj [E, hidden, width].
+/// `dtype`: storage of all but the router's bias, which stays float32.
 std::vector<parallel::ParameterInfo> stage_parameters(const hf::ModelConfig& config, const parallel::Layout& layout,
-                                                      int rank, const StagePlan& plan);
+                                                      int rank, const StagePlan& plan, Dtype dtype = Dtype::f32);
 /// Every parameter of the model, once, unsliced (layout of one rank).
 std::vector<parallel::ParameterInfo> all_parameters(const hf::ModelConfig& config, bool mtp);
 

@@ -9,6 +9,20 @@ namespace {
 
 constexpr std::int64_t kFloat = 4;  // bytes of float32 and int32 alike
 
+/// Elements by what they take: activations are of the options' type, the rest float32 or int32, or int64.
+struct Elements {
+  std::int64_t activations = 0, words = 0, longs = 0;
+  Elements& operator+=(const Elements& o) {
+    activations += o.activations;
+    words += o.words;
+    longs += o.longs;
+    return *this;
+  }
+  std::size_t bytes(Dtype dtype) const {
+    return static_cast<std::size_t>(activations) * size_of(dtype) + static_cast<std::size_t>(words * kFloat + 8 * longs);
+  }
+};
+
 /// Sizes of one rank, in elements.
 struct Sizes {
   std::int64_t all, own, hidden, latent, heads_qk, heads_v, heads;
@@ -23,41 +37,52 @@ struct Sizes {
         heads(s.config.num_heads / s.layout.tp) {}
 };
 
-std::int64_t attention_elements(const StepShape& s, const Sizes& z) {
+Elements attention_elements(const StepShape& s, const Sizes& z) {
   const auto& c = s.config;
-  std::int64_t n = z.own * (c.kv_lora_rank + c.qk_rope_head_dim + 1) + z.all * (z.latent + z.heads_v + z.heads);
-  if (c.q_lora_rank > 0) n += z.own * (c.q_lora_rank + 1);
-  if (s.options.recompute == Recompute::none) n += z.all * (2 * z.heads_qk + z.heads_v);
+  Elements n{z.own * (c.kv_lora_rank + c.qk_rope_head_dim) + z.all * (z.latent + z.heads_v),
+             z.own + z.all * z.heads};  // the norm's factors, lse
+  if (c.q_lora_rank > 0) n += {z.own * c.q_lora_rank, z.own};
+  if (s.options.recompute == Recompute::none) n += {z.all * (2 * z.heads_qk + z.heads_v)};
   return n;
 }
 
-std::int64_t dense_elements(const StepShape& s, const Sizes& z) {
+Elements dense_elements(const StepShape& s, const Sizes& z) {
   const std::int64_t width = s.config.intermediate_size / s.layout.tp;
   const bool none = s.options.recompute == Recompute::none;
-  return z.all * (none ? 3 : 2) * width + (none && s.layout.tp > 1 ? z.all * z.hidden : 0);
+  return {z.all * (none ? 3 : 2) * width + (none && s.layout.tp > 1 ? z.all * z.hidden : 0)};
 }
 
 /// What a MoE layer keeps of its own tokens; the routed rows are counted by routed_elements.
-std::int64_t moe_elements(const StepShape& s, const Sizes& z) {
+Elements moe_elements(const StepShape& s, const Sizes& z) {
   const auto& c = s.config;
-  std::int64_t n = z.own * 2 * c.top_k;  // indices, slots
-  if (s.options.balance_loss > 0) n += s.rows * c.n_routed_experts;
+  const std::int64_t local = c.n_routed_experts / s.layout.ep;
+  // Choices, their places, the pairs and tokens in send order; where each expert's rows begin.
+  Elements n{0, z.own * 4 * c.top_k, local + 1};
+  if (s.options.balance_loss > 0) n += {0, s.rows * c.n_routed_experts};
   if (s.options.recompute == Recompute::full) return n;
   const std::int64_t shared = static_cast<std::int64_t>(c.n_shared_experts) * c.moe_intermediate_size;
-  return n + z.own * (c.n_routed_experts + c.top_k + (s.options.recompute == Recompute::none ? 3 : 2) * shared);
+  n += {z.own * (s.options.recompute == Recompute::none ? 3 : 2) * shared, z.own * (c.n_routed_experts + c.top_k)};
+  return n;
 }
-std::int64_t routed_elements(const StepShape& s, const Sizes& z, const RoutedRows& r) {
-  std::int64_t n = r.sent + 2 * r.received;  // the dispatch maps
-  if (s.options.recompute == Recompute::full) return n;
-  return n + r.received *
-                 (1 + z.hidden + (s.options.recompute == Recompute::none ? 3 : 2) * s.config.moe_intermediate_size);
+Elements routed_elements(const StepShape& s, const Sizes& z, const RoutedRows& r) {
+  Elements n;
+  if (s.layout.ep > 1) n.words = 2 * r.received;  // the order of arrival and its inverse
+  if (s.options.recompute != Recompute::full)
+    n += {r.received * (z.hidden + 2 * s.config.moe_intermediate_size), r.received};
+  return n;
 }
 
-std::int64_t block_elements(const StepShape& s, const Sizes& z, bool moe) {
-  if (s.options.recompute == Recompute::full) return z.own * z.hidden + (moe ? moe_elements(s, z) : 0);
+Elements block_elements(const StepShape& s, const Sizes& z, bool moe) {
+  if (s.options.recompute == Recompute::full) {
+    Elements n{z.own * z.hidden};
+    if (moe) n += moe_elements(s, z);
+    return n;
+  }
   const std::int64_t normed = s.options.recompute == Recompute::none ? 2 : 0;
-  return z.own * ((2 + normed) * z.hidden + 2) + attention_elements(s, z) +
-         (moe ? moe_elements(s, z) : dense_elements(s, z));
+  Elements n{z.own * (2 + normed) * z.hidden, 2 * z.own};
+  n += attention_elements(s, z);
+  n += moe ? moe_elements(s, z) : dense_elements(s, z);
+  return n;
 }
 
 struct Held {
@@ -92,11 +117,11 @@ RoutedRows balanced_routing(const StepShape& s) {
 std::size_t saved_bytes(const StepShape& s, const RoutedRows& routed) {
   const Sizes z(s);
   const Held held(s);
-  std::int64_t n = routed_elements(s, z, routed);
+  Elements n = routed_elements(s, z, routed);
   for_layers(s, held, [&](bool moe) { n += block_elements(s, z, moe); });
-  if (held.last) n += z.own * (2 * z.hidden + 1);                   // before the final norm, the head's gradient
-  if (held.last && s.options.mtp) n += z.own * (4 * z.hidden + 3);  // both inputs, the output, the head's gradient
-  return static_cast<std::size_t>(n * kFloat);
+  if (held.last) n += {z.own * 2 * z.hidden, z.own};                       // before the final norm, the head's gradient
+  if (held.last && s.options.mtp) n += {z.own * 4 * z.hidden, 3 * z.own};  // both inputs, the output, the gradient
+  return n.bytes(s.options.dtype);
 }
 
 Traffic micro_batch_traffic(const StepShape& s, const RoutedRows& routed) {
@@ -104,7 +129,10 @@ Traffic micro_batch_traffic(const StepShape& s, const RoutedRows& routed) {
   const Sizes z(s);
   const Held held(s);
   const int tp = s.layout.tp;
-  const auto bytes = [](std::int64_t elements) { return static_cast<std::uint64_t>(elements * kFloat); };
+  const auto words = [](std::int64_t elements) { return static_cast<std::uint64_t>(elements * kFloat); };
+  const auto bytes = [&](std::int64_t elements) {
+    return static_cast<std::uint64_t>(elements) * size_of(s.options.dtype);
+  };
   // An all-gather of this rank's tokens and a reduce-scatter back cost the same.
   const std::uint64_t hidden = all_gather_bytes(tp, bytes(z.own * z.hidden)),
                       latent = all_gather_bytes(tp, bytes(z.own * z.latent));
@@ -125,15 +153,15 @@ Traffic micro_batch_traffic(const StepShape& s, const RoutedRows& routed) {
     }
   });
   const std::int64_t forwards = full ? 2 : 1;
-  t.ep +=
-      bytes(routed.sent_away * (forwards * (z.hidden + 1) + z.hidden));  // rows and weights; gradients of the results
-  t.ep += bytes(routed.received_away * (forwards * z.hidden + z.hidden + 1));  // results; gradients of rows and weights
+  // Rows and weights, gradients of the results; results, gradients of rows and weights.
+  t.ep += bytes(routed.sent_away * (forwards + 1) * z.hidden) + words(routed.sent_away * forwards);
+  t.ep += bytes(routed.received_away * (forwards + 1) * z.hidden) + words(routed.received_away);
 
   const auto head = [&] {
     t.tp += 2 * hidden;
     for (std::int64_t at = 0; at < s.tokens; at += s.options.head_chunk) {
       const std::int64_t n = std::min(s.options.head_chunk, s.tokens - at);
-      t.tp += all_reduce_bytes(tp, bytes(n)) + all_reduce_bytes(tp, bytes(2 * n));
+      t.tp += all_reduce_bytes(tp, words(n)) + all_reduce_bytes(tp, words(2 * n));
     }
   };
   if (held.first) t.tp += 2 * hidden;  // embedding: scattered; its gradient gathered

@@ -1,6 +1,7 @@
 #pragma once
 // AdamW with ZeRO-1: every rank of a replica group reduces, clips and updates its own rows, then all gather the result.
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,15 @@ struct AdamwOptions {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
   double weight_decay = 0.1;  ///< decoupled; on matrices only (ParameterInfo::decay)
   double clip_norm = 1;       ///< largest norm of the global gradient; 0: no clipping
+  Dtype moments = Dtype::f32;  ///< of the moments: float32, or on a GPU bf16
 };
 
-/// Bytes of this optimizer's moments on member `member` of each replica group, from the plan alone.
-std::size_t moment_bytes(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan, int member);
+/// Elements that member `member` of a replica group updates: of each of its moments, and of its masters.
+std::int64_t owned_elements(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan,
+                            int member);
 
-/// In the CPU build the parameters themselves are the float32 masters; the moments exist for a rank's own rows only.
+/// Where the parameters are float32 they are the masters themselves; bf16 ones have float32 masters beside them. Masters
+/// and moments exist for a rank's own rows only, where the store's stream runs.
 /// The last stage's copy of a tied tensor has no state: its gradient joins the first stage's, whose value it then gets.
 class ShardedAdamw {
  public:
@@ -40,13 +44,17 @@ class ShardedAdamw {
   std::int64_t updates() const { return updates_; }  ///< steps not skipped: AdamW's t
   void set_updates(std::int64_t n) { updates_ = n; }
 
-  // State, as blocks of global tensors: "model/<name>", "optim.m/<name>", "optim.v/<name>".
-  /// What this rank saves: over all ranks each element once (its own rows; what is not trained, from the first
-  /// replica).
+  // State, as blocks of global tensors: "model/<name>" float32, "optim.m/<name>", "optim.v/<name>".
+  /// What this rank saves, where the store's stream runs: over all ranks each element once (its own rows; what is not
+  /// trained, from the first replica).
   std::vector<tensor::Slice> owned() const;
-  /// What this rank reads to go on: all its parameters, the moments of its own rows.
-  std::vector<tensor::Slice> needed() const;
-  std::size_t state_bytes() const;
+  /// Reads what this rank needs to go on: all its parameters, the moments of its own rows. `read` fills a block of
+  /// float32 in host memory.
+  void load(const std::function<void(const tensor::Slice&)>& read);
+  /// Has `make` fill every parameter (as ParameterStore::fill), and takes the masters from it.
+  void fill(const std::function<void(const parallel::Parameter&)>& make);
+  std::size_t moment_bytes() const;
+  std::size_t master_bytes() const;
 
  private:
   struct Piece {  // rows of one parameter that this rank updates
@@ -60,18 +68,19 @@ class ShardedAdamw {
     parallel::ZeroPlan plan;
     std::size_t offset;  // of this rank's part of the flat buffers
     std::vector<Piece> pieces;
-    tensor::Tensor m, v;
+    tensor::Tensor m, v, master;  // [elements of the pieces]; master is empty where the parameters are float32
   };
   void find_tied();
   double reduce();
   void update(double lr, double scale);
-  void add_moments(std::vector<tensor::Slice>& out) const;
+  void take_master(const parallel::Parameter& parameter, tensor::View host);
 
   const parallel::ParameterStore& store_;
   const parallel::Groups& groups_;
   AdamwOptions options_;
   std::vector<Kind> kinds_;
   std::vector<const parallel::Parameter*> tied_;  // first and last stage: the same tensors in the same order
+  tensor::Tensor squares_;  // float64 [1]
   std::int64_t updates_ = 0;
 };
 

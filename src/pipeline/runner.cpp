@@ -10,15 +10,17 @@ namespace eddy::pipeline {
 using model::LossSums;
 using model::MicroBatch;
 using tensor::Tensor;
+using tensor::View;
 
 namespace {
 
 /// Sends under way, each with the tensor it reads. Keeps at most `limit`: what lies further back was received long ago.
 class Outbox {
  public:
-  explicit Outbox(std::size_t limit) : limit_(limit) {}
+  Outbox(std::size_t limit, const device::Stream& stream) : limit_(limit), stream_(stream) {}
   void send(comm::Communicator& to, Tensor t, int peer, int tag) {
-    auto request = to.isend(t.view().data, static_cast<std::size_t>(t.view().numel()), Dtype::f32, peer, tag);
+    const View v = t;
+    auto request = to.isend(v.data, static_cast<std::size_t>(v.numel()), v.dtype, peer, tag, stream_);
     pending_.push_back({std::move(t), std::move(request)});
     while (pending_.size() > limit_) finish_oldest();
   }
@@ -36,6 +38,7 @@ class Outbox {
     std::unique_ptr<comm::Request> request;
   };
   std::size_t limit_;
+  const device::Stream& stream_;
   std::deque<Entry> pending_;
 };
 
@@ -48,22 +51,24 @@ int backward_tag(int micro_batch) {
 
 }  // namespace
 
-Runner::Runner(model::Stage& stage, const parallel::Groups& groups) : stage_(stage), groups_(groups) {}
+Runner::Runner(model::Stage& stage, const parallel::Groups& groups, const device::Stream& stream, Dtype dtype)
+    : stage_(stage), groups_(groups), stream_(stream), dtype_(dtype) {}
 
 Tensor Runner::receive(std::int64_t tokens, int from_stage, int tag) {
-  Tensor t({tokens / groups_.layout.tp, stage_.hidden_size()});
-  groups_.pp->recv(t.view().data, static_cast<std::size_t>(t.view().numel()), Dtype::f32, from_stage, tag);
+  Tensor t({tokens / groups_.layout.tp, stage_.hidden_size()}, dtype_, stream_);
+  groups_.pp->recv(t.view().data, static_cast<std::size_t>(t.view().numel()), dtype_, from_stage, tag, stream_);
   return t;
 }
 
 /// The last stage's sums, on every stage.
-void Runner::share_loss(LossSums& sums) {
+LossSums Runner::shared_losses() {
+  const LossSums sums = stage_.take_losses();
   const int last = groups_.layout.pp - 1;
   double losses[2] = {sums.main, sums.mtp};
   std::int64_t counts[2] = {sums.main_count, sums.mtp_count};
   groups_.pp->broadcast(losses, 2, Dtype::f64, last);
   groups_.pp->broadcast(counts, 2, Dtype::i64, last);
-  sums = {losses[0], losses[1], counts[0], counts[1]};
+  return {losses[0], losses[1], counts[0], counts[1]};
 }
 
 LossSums Runner::train(std::span<const MicroBatch> batches, const model::LossScale& scale) {
@@ -71,8 +76,7 @@ LossSums Runner::train(std::span<const MicroBatch> batches, const model::LossSca
   const Schedule schedule = one_f_one_b(stages, static_cast<int>(batches.size()));
   std::vector<std::unique_ptr<model::Saved>> saved(batches.size());
   std::vector<model::WeightGradients> later(batches.size());
-  Outbox outbox(static_cast<std::size_t>(2 * stages));
-  LossSums sums;
+  Outbox outbox(static_cast<std::size_t>(2 * stages), stream_);
   peak_saved_bytes_ = 0;
   std::size_t held = 0;
   std::vector<std::size_t> held_by(batches.size(), 0);
@@ -87,7 +91,6 @@ LossSums Runner::train(std::span<const MicroBatch> batches, const model::LossSca
         held_by[i] = saved[i]->bytes();
         held += held_by[i];
         peak_saved_bytes_ = std::max(peak_saved_bytes_, held);
-        sums += out.loss;
         if (!stage_.last()) outbox.send(*groups_.pp, std::move(out.hidden), stage + 1, forward_tag(a.micro_batch));
         break;
       }
@@ -106,24 +109,20 @@ LossSums Runner::train(std::span<const MicroBatch> batches, const model::LossSca
     }
   }
   outbox.finish();
-  share_loss(sums);
-  return sums;
+  return shared_losses();
 }
 
 LossSums Runner::evaluate(std::span<const MicroBatch> batches) {
   const int stage = groups_.at.pp;
-  Outbox outbox(2);
-  LossSums sums;
+  Outbox outbox(2, stream_);
   for (std::size_t i = 0; i < batches.size(); ++i) {
     const int tag = forward_tag(static_cast<int>(i));
     Tensor input = stage_.first() ? Tensor() : receive(batches[i].tokens, stage - 1, tag);
     auto out = stage_.forward(batches[i], std::move(input), model::Pass::evaluate, {});
-    sums += out.loss;
     if (!stage_.last()) outbox.send(*groups_.pp, std::move(out.hidden), stage + 1, tag);
   }
   outbox.finish();
-  share_loss(sums);
-  return sums;
+  return shared_losses();
 }
 
 }  // namespace eddy::pipeline

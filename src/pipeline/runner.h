@@ -10,8 +10,9 @@ namespace eddy::pipeline {
 
 class Runner {
  public:
-  /// Stage and groups must outlive the runner.
-  Runner(model::Stage& stage, const parallel::Groups& groups);
+  /// Stage and groups must outlive the runner; stream and dtype are the stage's.
+  Runner(model::Stage& stage, const parallel::Groups& groups, const device::Stream& stream = {},
+         Dtype dtype = Dtype::f32);
   /// One step's forward and backward passes over this replica's micro-batches by 1F1B; gradients are added to the
   /// store. The sums are those of the last stage, known on every stage afterwards.
   model::LossSums train(std::span<const model::MicroBatch> batches, const model::LossScale& scale);
@@ -24,9 +25,11 @@ class Runner {
 
  private:
   tensor::Tensor receive(std::int64_t tokens, int from_stage, int tag);
-  void share_loss(model::LossSums& sums);
+  model::LossSums shared_losses();
   model::Stage& stage_;
   const parallel::Groups& groups_;
+  device::Stream stream_;
+  Dtype dtype_;
   std::size_t peak_saved_bytes_ = 0;
 };
 

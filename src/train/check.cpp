@@ -1,8 +1,8 @@
 #include "train/check.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -91,21 +91,26 @@ void add_head(const Plan& plan, std::string& out) {
 void add_memory(Plan& plan, std::string& out) {
   const int size = plan.layout.stage_size();
   out += fmt::format(
-      "\nbytes of a rank in float32{}; activations: estimated with equally busy experts, train.recompute = {}\n",
+      "\nbytes of a rank in {}{}; activations: estimated with equally busy experts, train.recompute = {}\n",
+      plan.config.train.dtype == "bf16" ? "bf16 with float32 masters" : "float32",
       plan.every_rank() ? "" : ", the most of any rank of a stage", plan.config.train.recompute);
-  const auto line = [&](const std::string& ranks, int stage, const std::array<std::string, 5>& columns) {
+  const bool masters = plan.config.train.dtype == "bf16";
+  const auto line = [&](const std::string& ranks, int stage, const std::vector<std::string>& columns) {
     out += fmt::format("{:<12}{:<7}{:<24}{:>12}\n", ranks, stage < 0 ? "stage" : fmt::format("{}", stage),
                        stage < 0 ? "layers" : layers_text(plan, stage), fmt::join(columns, "  "));
   };
-  const auto columns = [](const RankMemory& m) {
-    std::array<std::string, 5> c;
-    std::size_t i = 0;
-    for (const std::size_t bytes : {m.values, m.gradients, m.moments, m.activations, m.total()})
-      c[i++] = fmt::format("{:>12}", bytes_text(static_cast<double>(bytes)));
+  const auto columns = [masters](const RankMemory& m) {
+    std::vector<std::size_t> bytes{m.values, m.gradients};
+    if (masters) bytes.push_back(m.masters);
+    bytes.insert(bytes.end(), {m.moments, m.activations, m.total()});
+    std::vector<std::string> c;
+    for (const std::size_t n : bytes) c.push_back(fmt::format("{:>12}", bytes_text(static_cast<double>(n))));
     return c;
   };
-  line(plan.every_rank() ? "rank" : "ranks", -1,
-       {"  parameters", "   gradients", "     moments", " activations", "       total"});
+  std::vector<std::string> titles{"  parameters", "   gradients"};
+  if (masters) titles.push_back("     masters");
+  titles.insert(titles.end(), {"     moments", " activations", "       total"});
+  line(plan.every_rank() ? "rank" : "ranks", -1, titles);
   double all = 0;
   for (int stage = 0; stage < plan.layout.pp; ++stage) {
     RankMemory most;
@@ -113,8 +118,9 @@ void add_memory(Plan& plan, std::string& out) {
       const RankMemory m = plan.memory.of(rank);
       all += static_cast<double>(m.total());
       if (plan.every_rank()) line(fmt::format("{}", rank), stage, columns(m));
-      most = {std::max(most.values, m.values), std::max(most.gradients, m.gradients), std::max(most.moments, m.moments),
-              std::max(most.activations, m.activations)};
+      for (const auto column : {&RankMemory::values, &RankMemory::gradients, &RankMemory::masters,
+                                &RankMemory::moments, &RankMemory::activations})
+        most.*column = std::max(most.*column, m.*column);
     }
     if (!plan.every_rank()) line(fmt::format("{}..{}", stage * size, (stage + 1) * size - 1), stage, columns(most));
   }
@@ -127,7 +133,7 @@ void add_rank_tensors(const Plan& plan, int rank, std::string& out) {
   for (const auto& info : plan.memory.parameters(rank))
     out += fmt::format("  {:<58} {:<20} {:<16} {:<20} {:<6} {:>12} B{}\n", info.name, dims(info.global_shape),
                        dims(info.begin), dims(info.extent), parallel::name_of(info.replicas),
-                       with_commas(info.numel() * 4), info.tied_copy ? " copy of the first stage's" : "");
+                       with_commas(info.numel() * static_cast<std::int64_t>(size_of(info.dtype))), info.tied_copy ? " copy of the first stage's" : "");
 }
 
 /// "model.layers.7.mlp…" → the layer's number, and the name with {} in its place; -1 for others.
@@ -156,7 +162,7 @@ void add_stage_tensors(const Plan& plan, int stage, std::string& out) {
                           info.replicas == Group::edp ? "EP rank" : "TP rank", info.extent[a], a);
     const auto [layer, pattern] = split_layer(info.name);
     const std::string rest =
-        fmt::format("{:<22} {} ({} B){}", dims(info.global_shape), cut, with_commas(info.numel() * 4),
+        fmt::format("{:<22} {} ({} B){}", dims(info.global_shape), cut, with_commas(info.numel() * static_cast<std::int64_t>(size_of(info.dtype))),
                     info.tied_copy ? ", copy of the first stage's" : "");
     const auto same = std::find_if(lines.begin(), lines.end(),
                                    [&, p = pattern](const Line& l) { return l.pattern == p && l.rest == rest; });
@@ -188,6 +194,7 @@ ordered_json as_json(Plan& plan) {
     ordered_json one{{"rank", rank},
                      {"values", r.values},
                      {"gradients", r.gradients},
+                     {"masters", r.masters},
                      {"moments", r.moments},
                      {"activations", r.activations}};
     if (plan.every_rank())
@@ -226,7 +233,9 @@ std::string check_data(const Config& config, const hf::ModelConfig& model) {
 
 }  // namespace
 
-std::string check(const Config& config, int ranks) {
+std::string check(const Config& given, int ranks) {
+  Config config = given;
+  if (config.train.dtype == "auto") config.train.dtype = config.run.device == "cuda" ? "bf16" : "float32";
   const int world = config.parallel.world > 0 ? config.parallel.world : ranks;
   Plan plan(config, choose_model(config.model, config.train.mtp), world);
   if (config.train.seq_len > plan.choice.config.max_position_embeddings)

@@ -12,6 +12,19 @@ const parallel::Layout& validated(const parallel::Layout& layout, const hf::Mode
   return layout;
 }
 
+/// The micro-batches where the stream runs: those given, or copies in `there`.
+std::span<const model::MicroBatch> on_device(const device::Stream& stream, std::span<const model::MicroBatch> batches,
+                                             std::vector<model::MicroBatch>& there) {
+  if (!stream.on_gpu()) return batches;
+  for (const auto& b : batches) there.push_back(model::to_device(stream, b));
+  return there;
+}
+
+parallel::Groups connected(parallel::Groups groups, const EngineOptions& options, const device::Stream& stream) {
+  parallel::attach_transports(groups, options.backend, stream);
+  return groups;
+}
+
 }  // namespace
 
 EngineOptions engine_options(const Config& config, bool mtp) {
@@ -19,7 +32,11 @@ EngineOptions engine_options(const Config& config, bool mtp) {
   o.stage.recompute = model::parse_recompute(config.train.recompute);
   o.stage.mtp = mtp;
   o.stage.balance_loss = config.train.balance_loss;
+  o.stage.dtype = config.train.dtype == "bf16" ? Dtype::bf16 : Dtype::f32;
+  o.stage.deterministic = config.run.deterministic;
   o.adamw = config.optim.adamw;
+  o.adamw.moments = config.optim.moments == "bf16" ? Dtype::bf16 : Dtype::f32;
+  o.backend = comm::parse_backend(config.comm.backend);
   o.mtp_weight = config.train.mtp_weight;
   o.router_bias_rate = config.train.router_bias_rate;
   o.seq_len = config.train.seq_len;
@@ -27,14 +44,14 @@ EngineOptions engine_options(const Config& config, bool mtp) {
 }
 
 Engine::Engine(comm::Communicator& world, const hf::ModelConfig& model, const parallel::Layout& layout,
-               const EngineOptions& options)
+               const EngineOptions& options, const device::Stream& stream)
     : model_(model),
       options_(options),
-      groups_(parallel::make_groups(world, validated(layout, model))),
+      groups_(connected(parallel::make_groups(world, validated(layout, model)), options, stream)),
       plan_(model::plan_stages(model_, layout.pp, options.stage.mtp, options.seq_len)),
-      store_(model::stage_parameters(model_, layout, world.rank(), plan_), true),
-      stage_(model_, groups_, plan_, store_, options.stage),
-      runner_(stage_, groups_),
+      store_(model::stage_parameters(model_, layout, world.rank(), plan_, options.stage.dtype), true, stream),
+      stage_(model_, groups_, plan_, store_, options.stage, stream),
+      runner_(stage_, groups_, stream, options.stage.dtype),
       optimizer_(store_, groups_, options.adamw) {}
 
 Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double lr) {
@@ -51,8 +68,11 @@ Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double l
   const bool mtp = options_.stage.mtp;
   const model::LossScale scale{per(counts[0]), mtp ? options_.mtp_weight * per(counts[1]) : 0, per(counts[2])};
 
-  store_.zero_grads();
-  const model::LossSums sums = runner_.train(batches, scale);
+  if (auto* arena = stream().arena()) arena->reset_peak();
+  std::vector<model::MicroBatch> there;
+  store_.begin_gradients();
+  const model::LossSums sums = runner_.train(on_device(stream(), batches, there), scale);
+  store_.finish_gradients();
   double losses[2] = {speaks() ? sums.main : 0, speaks() ? sums.mtp : 0};
   groups_.world->all_reduce(losses, 2, Dtype::f64, comm::Reduce::sum);
 
@@ -68,7 +88,8 @@ Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double l
 }
 
 model::LossSums Engine::evaluate(std::span<const model::MicroBatch> batches) {
-  model::LossSums sums = runner_.evaluate(batches);
+  std::vector<model::MicroBatch> there;
+  model::LossSums sums = runner_.evaluate(on_device(stream(), batches, there));
   if (!speaks()) sums = {};
   double losses[2] = {sums.main, sums.mtp};
   std::int64_t counts[2] = {sums.main_count, sums.mtp_count};
@@ -82,7 +103,8 @@ model::LossSums Engine::evaluate(std::span<const model::MicroBatch> batches) {
 }
 
 std::size_t Engine::peak_bytes() const {
-  return store_.value_bytes() + store_.grad_bytes() + optimizer_.state_bytes() + runner_.peak_saved_bytes();
+  if (const auto* arena = store_.stream().arena()) return arena->peak();
+  return store_.value_bytes() + store_.grad_bytes() + optimizer_.moment_bytes() + runner_.peak_saved_bytes();
 }
 
 }  // namespace eddy::train

@@ -1,8 +1,10 @@
 #pragma once
 // A model with its optimizer, spread over the ranks: one training step, one validation. No files, no clock.
 #include <cstdint>
+#include <functional>
 #include <span>
 
+#include "comm/backend.h"
 #include "model/stage.h"
 #include "optim/schedule.h"
 #include "optim/sharded_adamw.h"
@@ -17,15 +19,16 @@ struct EngineOptions {
   double mtp_weight = 0.3;
   double router_bias_rate = 0.001;
   std::int64_t seq_len = 4096;  ///< for the cost of attention, by which layers are dealt to stages
+  comm::Backend backend = comm::Backend::automatic;  ///< what carries a GPU's data to other ranks
 };
 EngineOptions engine_options(const Config& config, bool mtp);
 
 class Engine {
  public:
-  /// Collective over `world`, which must outlive the engine. Parameters are zero. The layout is validated before any
-  /// memory is taken.
+  /// Collective over `world`, which must outlive the engine. Parameters are zero, on the stream's device. The layout is
+  /// validated before any memory is taken.
   Engine(comm::Communicator& world, const hf::ModelConfig& model, const parallel::Layout& layout,
-         const EngineOptions& options);
+         const EngineOptions& options, const device::Stream& stream = {});
 
   struct Result {
     double loss = 0, mtp_loss = 0;  ///< means over the masked tokens of the global batch
@@ -33,7 +36,8 @@ class Engine {
     bool skipped = false;     ///< loss or gradient not finite, or no token that counts: nothing has changed
     model::Stage::Load load;  ///< of this stage's layers; max 0 where it has no experts
   };
-  /// Forward, backward, update over the micro-batches of this replica; the same number on every rank. Collective.
+  /// Forward, backward, update over the micro-batches of this replica (in host memory); the same number on every rank.
+  /// Collective.
   Result step(std::span<const model::MicroBatch> batches, double lr);
 
   /// Sums over the micro-batches of all replicas, known on every rank. Collective; the same number of batches on every
@@ -46,7 +50,11 @@ class Engine {
   const parallel::ParameterStore& store() const { return store_; }
   optim::ShardedAdamw& optimizer() { return optimizer_; }
   const model::Stage& stage() const { return stage_; }
-  /// Parameters, gradients, moments, and the most activations that the last step held.
+  /// Has `make` fill every parameter (its value is float32 in host memory), and takes the masters from it.
+  void fill(const std::function<void(const parallel::Parameter&)>& make) { optimizer_.fill(make); }
+  const device::Stream& stream() const { return store_.stream(); }
+  /// On a GPU the most of its memory that was in use at once since the last step began. Else parameters, gradients,
+  /// moments, and the most activations that the last step held.
   std::size_t peak_bytes() const;
   std::size_t peak_saved_bytes() const { return runner_.peak_saved_bytes(); }
 

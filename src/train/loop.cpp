@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -101,9 +102,18 @@ void Loop::save() {
   auto& optimizer = p_.engine.optimizer();
   auto& world = *p_.engine.groups().world;
   const double begin = seconds();
+  std::vector<tensor::Slice> owned = optimizer.owned();
+  checkpoint::SaveOptions options{.fill = {}, .attachments = p_.attachments, .progress = {}};
+  std::vector<const void*> on_gpu;  // where each block lies; it comes to the host when it is written
+  if (const auto& stream = p_.engine.stream(); stream.on_gpu()) {
+    for (auto& slice : owned) on_gpu.push_back(std::exchange(slice.view.data, nullptr));
+    options.fill = [&](std::size_t i, void* host) {
+      device::copy_to_host(stream, on_gpu[i], host, owned[i].view.bytes());
+    };
+  }
   checkpoint::save(world, folder,
-                   describe(p_.choice, p_.config, progress_, optimizer.updates(), p_.tokenizer_hash, p_.bits),
-                   optimizer.owned(), {.fill = {}, .attachments = p_.attachments, .progress = {}});
+                   describe(p_.choice, p_.config, progress_, optimizer.updates(), p_.tokenizer_hash, p_.bits), owned,
+                   options);
   on_rank_0(world, [&] { checkpoint::prune(p_.dir.checkpoints(), p_.config.checkpoint.keep); });
   saved_step_ = progress_.step;
   log::info("step {}: checkpoint {} in {}", progress_.step, folder.string(), duration(seconds() - begin));

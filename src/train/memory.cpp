@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "model/parameters.h"
@@ -22,7 +23,7 @@ MemoryPlan::MemoryPlan(const hf::ModelConfig& model, const parallel::Layout& lay
       stages_(model::plan_stages(model, layout.pp, options.stage.mtp, options.seq_len)) {}
 
 std::vector<ParameterInfo> MemoryPlan::parameters(int rank) const {
-  return model::stage_parameters(model_, layout_, rank, stages_);
+  return model::stage_parameters(model_, layout_, rank, stages_, options_.stage.dtype);
 }
 
 RankMemory MemoryPlan::of(int rank) {
@@ -30,9 +31,9 @@ RankMemory MemoryPlan::of(int rank) {
   const auto infos = parameters(rank);
   RankMemory m;
   for (const auto& info : infos) {
-    const auto bytes = static_cast<std::size_t>(info.numel()) * sizeof(float);
-    m.values += bytes;
-    m.gradients += info.trainable ? bytes : 0;
+    const auto n = static_cast<std::size_t>(info.numel());
+    m.values += n * size_of(info.dtype);
+    m.gradients += info.trainable ? n * sizeof(float) : 0;
   }
   for (int k = 0; k < 3; ++k) {
     std::vector<ParameterInfo> flat;
@@ -42,7 +43,10 @@ RankMemory MemoryPlan::of(int rank) {
     const auto [plan, fresh] = zero_.try_emplace({at.pp, k, at.tp});
     if (fresh) plan->second = parallel::zero_plan(flat, static_cast<int>(group.size()));
     const auto member = std::lower_bound(group.begin(), group.end(), rank) - group.begin();
-    m.moments += optim::moment_bytes(flat, plan->second, static_cast<int>(member));
+    const auto n =
+        static_cast<std::size_t>(optim::owned_elements(flat, plan->second, static_cast<int>(member)));
+    m.moments += 2 * n * size_of(options_.adamw.moments);
+    m.masters += options_.stage.dtype == Dtype::f32 ? 0 : n * sizeof(float);
   }
   const auto [held, fresh] = activations_.try_emplace({at.pp, at.tp});
   if (fresh) {
@@ -54,7 +58,60 @@ RankMemory MemoryPlan::of(int rank) {
   return m;
 }
 
-void require_memory(comm::Session& session, MemoryPlan& plan) {
+std::size_t MemoryPlan::working(int rank) const {
+  const auto& c = model_;
+  const auto own = static_cast<double>(tokens_) / layout_.tp, all = static_cast<double>(tokens_);
+  const double heads = static_cast<double>(c.num_heads) / layout_.tp;
+  // Attention's backward pass: q, k, v once more and their gradients, those of kv and of the latents.
+  const double attention =
+      all * (heads * (5.0 * c.qk_head_dim() + 4.0 * c.v_head_dim + c.qk_nope_head_dim) + 3.0 * c.hidden_size);
+  // Experts' backward pass: two gradients of the rows, two of the activations.
+  const double moe = c.n_routed_experts > 0
+                         ? own * c.top_k * (3.0 * c.hidden_size + 3.0 * c.moe_intermediate_size) + 2 * own * c.hidden_size
+                         : 0;
+  const double dense = all * (2.0 * c.hidden_size + 3.0 * c.intermediate_size / layout_.tp);
+  const bool last = parallel::coordinates(layout_, rank).pp == layout_.pp - 1;
+  const double head = last ? std::min(all, static_cast<double>(options_.stage.head_chunk)) * c.vocab_size / layout_.tp +
+                                 2 * all * c.hidden_size
+                           : 0;
+  return static_cast<std::size_t>(std::max({attention, moe, dense, head})) * size_of(options_.stage.dtype);
+}
+
+namespace {
+void require_gpu_memory(comm::Session& session, const Device& device, MemoryPlan& plan) {
+  const RankMemory m = plan.of(session.rank());
+  const std::size_t working = plan.working(session.rank());
+  const double need = static_cast<double>(m.total() + working), ratio = need / static_cast<double>(device.capacity);
+  double worst = ratio;
+  session.world().all_reduce(&worst, 1, Dtype::f64, comm::Reduce::max);
+  const auto text = [](std::size_t bytes) { return bytes_text(static_cast<double>(bytes)); };
+  const std::string sum = fmt::format(
+      "parameters {}, gradients {}, masters {}, moments {}, activations {}, working memory {}: {} of {} that GPU {} ({}) "
+      "has for this rank",
+      text(m.values), text(m.gradients), text(m.masters), text(m.moments), text(m.activations), text(working),
+      bytes_text(need), text(device.capacity), device.index, device.name);
+  if (worst <= 1) {
+    log::info("memory of rank 0: {}", sum);
+    return;
+  }
+  // The rank that is short of the most says its sum; where several are alike, the first of them.
+  std::int64_t speaker = ratio == worst ? session.rank() : session.size();
+  session.world().all_reduce(&speaker, 1, Dtype::i64, comm::Reduce::min);
+  std::string message = fmt::format(
+      "the run does not fit: rank {}: {}. train.recompute = selective or full, a smaller train.micro_batch or "
+      "train.seq_len, optim.moments = bf16, or more ranks (parallel.tp, parallel.ep, parallel.pp, data parallelism) need "
+      "less; --check prints every rank's memory",
+      session.rank(), sum);
+  auto size = static_cast<std::int64_t>(message.size());
+  session.world().broadcast(&size, 1, Dtype::i64, static_cast<int>(speaker));
+  message.resize(static_cast<std::size_t>(size));
+  session.world().broadcast(message.data(), message.size(), Dtype::u8, static_cast<int>(speaker));
+  fail_input("{}", message);
+}
+}  // namespace
+
+void require_memory(comm::Session& session, const Device& device, MemoryPlan& plan) {
+  if (device.on_gpu()) return require_gpu_memory(session, device, plan);
   const auto available = static_cast<double>(available_bytes());
   const double need = static_cast<double>(plan.of(session.rank()).total()) * session.local_size();
   double worst = available > 0 ? need / available : 0;

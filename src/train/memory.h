@@ -8,15 +8,18 @@
 #include "comm/session.h"
 #include "model/predict.h"
 #include "parallel/zero.h"
+#include "train/device.h"
 #include "train/engine.h"
 
 namespace eddy::train {
 
 struct RankMemory {
-  std::size_t values = 0, gradients = 0, moments = 0;  ///< bytes
+  std::size_t values = 0, gradients = 0;  ///< bytes
+  std::size_t masters = 0;                ///< float32 copies of parameters of another type
+  std::size_t moments = 0;
   std::size_t activations =
       0;  ///< held for backward passes at the fullest moment, with experts equally busy; an estimate
-  std::size_t total() const { return values + gradients + moments + activations; }
+  std::size_t total() const { return values + gradients + masters + moments + activations; }
 };
 
 /// The memory of any rank of a layout; keeps what ranks have in common.
@@ -26,6 +29,8 @@ class MemoryPlan {
   MemoryPlan(const hf::ModelConfig& model, const parallel::Layout& layout, const EngineOptions& options, int rows,
              int micro_batches);
   RankMemory of(int rank);
+  /// What is in use besides for a moment within a layer's forward or backward pass, at the most: an estimate.
+  std::size_t working(int rank) const;
   const model::StagePlan& stages() const { return stages_; }
   /// The rank's parameters, in the order of its store.
   std::vector<parallel::ParameterInfo> parameters(int rank) const;
@@ -41,8 +46,8 @@ class MemoryPlan {
   std::map<std::pair<int, int>, std::size_t> activations_;        // by stage, TP rank
 };
 
-/// Throws Error (status 2) on every rank when a host has less memory than its ranks will hold. Collective over the
-/// session's world.
-void require_memory(comm::Session& session, MemoryPlan& plan);
+/// Throws Error (status 2) on every rank when a host, or a GPU, has less memory than its ranks will hold. Collective
+/// over the session's world.
+void require_memory(comm::Session& session, const Device& device, MemoryPlan& plan);
 
 }  // namespace eddy::train

@@ -103,13 +103,14 @@ ModelChoice choose_resumed(const ModelOptions& options, const std::string& mtp, 
   return choice;
 }
 
-void load_weights(const ModelChoice& choice, const Engine& engine, std::uint64_t seed) {
-  if (!choice.source) return model::initialise(choice.config, engine.store(), seed);
-  for (const auto& p : engine.store().all())
-    if (choice.init_mtp && p.info.name.starts_with(fmt::format("model.layers.{}.", choice.config.num_layers)))
+void load_weights(const ModelChoice& choice, Engine& engine, std::uint64_t seed) {
+  const std::string mtp = fmt::format("model.layers.{}.", choice.config.num_layers);
+  engine.fill([&](const parallel::Parameter& p) {
+    if (!choice.source || (choice.init_mtp && p.info.name.starts_with(mtp)))
       model::initialise(choice.config, p, seed);
     else
       choice.source->fill(p);
+  });
 }
 
 }  // namespace eddy::train

@@ -32,6 +32,6 @@ ModelChoice choose_resumed(const ModelOptions& options, const std::string& mtp,
 std::string differences(const hf::ModelConfig& from, const hf::ModelConfig& to);
 
 /// Fills the engine's parameters: from the source, or at random by `seed`.
-void load_weights(const ModelChoice& choice, const Engine& engine, std::uint64_t seed);
+void load_weights(const ModelChoice& choice, Engine& engine, std::uint64_t seed);
 
 }  // namespace eddy::train

@@ -59,6 +59,10 @@ void TrainOptions::add_to(Options& o) {
   o.add("train.mtp_weight", &mtp_weight, "weight of the multi-token-prediction loss", {.min = 0});
   o.add("train.router_bias_rate", &router_bias_rate, "step of the routers' balancing bias (0: frozen)", {.min = 0});
   o.add("train.balance_loss", &balance_loss, "weight of the sequence-level balance loss (0: off)", {.min = 0});
+  o.add("train.dtype", &dtype,
+        "parameters and activations in forward and backward: auto (bf16 on a GPU, float32 on a CPU), bf16 with float32 "
+        "masters (GPU only), or float32",
+        {.choices = {"auto", "bf16", "float32"}});
 }
 
 int TrainOptions::micro_batches(int dp) const {
@@ -82,6 +86,7 @@ void OptimOptions::add_to(Options& o) {
   o.add("optim.beta2", &adamw.beta2, "AdamW's decay of the second moment", {.min = 0, .max = 0.999999999});
   o.add("optim.eps", &adamw.eps, "AdamW's epsilon", {.min = 0});
   o.add("optim.weight_decay", &adamw.weight_decay, "decoupled weight decay of the matrices", {.min = 0});
+  o.add("optim.moments", &moments, "AdamW's moments: float32, or on a GPU bf16", {.choices = {"float32", "bf16"}});
   o.add("optim.clip_norm", &adamw.clip_norm, "largest norm of the whole gradient (0: no clipping)", {.min = 0});
 }
 
@@ -100,6 +105,8 @@ void RunOptions::add_to(Options& o) {
   o.add("run.dir", &dir, "the run's folder: config.ini, metrics.jsonl, checkpoints/, log/");
   o.add("run.device", &device, "where to compute", {.choices = {"auto", "cpu", "cuda"}});
   o.add("run.threads", &threads, "threads of a rank (0: OMP_NUM_THREADS, or cores / ranks)", {.min = 0, .max = 4096});
+  o.add("run.deterministic", &deterministic,
+        "the same bits in every run of a layout, on GPUs too (slower there; a CPU's always are the same)");
   o.add("run.stop_after", &stop_after, "seconds after which the run saves and ends with status 75 (0: never)",
         {.min = 0});
 }
@@ -107,6 +114,10 @@ void RunOptions::add_to(Options& o) {
 void CommOptions::add_to(Options& o) {
   o.add("comm.timeout_s", &timeout_s, "seconds after which an operation that does not return ends the job (0: never)",
         {.min = 0});
+  o.add("comm.backend", &backend,
+        "what carries a GPU's data to other ranks: nccl (a GPU a rank), mpi by way of the host's memory (ranks may share "
+        "a GPU), or auto: nccl where each rank has a GPU of its own",
+        {.choices = {"auto", "nccl", "mpi"}});
 }
 
 void Config::add_to(Options& o) {
@@ -126,8 +137,6 @@ void Config::add_to(Options& o) {
 }
 
 void Config::validate() const {
-  if (run.device == "cuda")
-    fail_input("run.device = cuda: this build has no CUDA; use run.device = cpu or build with -DEDDY_CUDA=ON");
   if (model.config.empty() && model.init == "random")
     fail_input("model.config is empty: give a config.json or a name from configs/model/, or weights by model.init");
   if (check) return;

@@ -47,6 +47,7 @@ struct TrainOptions {
   double mtp_weight = 0.3;           ///< of the multi-token-prediction loss
   double router_bias_rate = 0.001;   ///< of the aux-loss-free balancing; 0 freezes the biases
   double balance_loss = 0;           ///< weight of the sequence-level balance loss
+  std::string dtype = "auto";        ///< auto (bf16 on a GPU), bf16, float32: parameters and activations
   void add_to(Options& options);
   /// Micro-batches of one replica a step; throws Error (status 2) with the nearest global batches when it is no whole
   /// number.
@@ -58,6 +59,7 @@ struct OptimOptions {
   std::string schedule = "cosine";
   std::int64_t warmup_steps = 0;
   double min_ratio = 0.1, decay_fraction = 0.1;
+  std::string moments = "float32";  ///< float32, or on a GPU bf16
   optim::AdamwOptions adamw;
   void add_to(Options& options);
   optim::Schedule make_schedule(std::int64_t total_steps) const;
@@ -76,11 +78,13 @@ struct RunOptions {
   std::string device = "auto";  ///< auto, cpu, cuda
   int threads = 0;              ///< OpenMP threads a rank; 0: cores / ranks
   double stop_after = 0;        ///< seconds after which the run saves and stops with status 75; 0: never
+  bool deterministic = false;   ///< the same bits each time on GPUs too (a CPU's always are)
   void add_to(Options& options);
 };
 
 struct CommOptions {
-  double timeout_s = 600;  ///< an operation that takes longer ends the job; 0: never
+  double timeout_s = 600;        ///< an operation that takes longer ends the job; 0: never
+  std::string backend = "auto";  ///< auto, nccl, mpi: what carries a GPU's data to other ranks
   void add_to(Options& options);
 };
 

@@ -38,15 +38,15 @@ void warn_of_changes(const nlohmann::json& before, const nlohmann::json& now, co
 
 }  // namespace
 
-nlohmann::json fingerprint(const parallel::Layout& layout, int threads) {
+nlohmann::json fingerprint(const parallel::Layout& layout, int threads, const std::string& device, Dtype dtype) {
   return {{"layout", layout.text()},
           {"threads", threads},
-          {"cpu", cpu_model()},
+          {"device", device.empty() ? cpu_model() : device},
           {"eddy", EDDY_VERSION},
           {"blas", openblas_get_config()},
           {"core", openblas_get_corename()},
           {"compiler", __VERSION__},
-          {"dtype", "f32"}};
+          {"dtype", name_of(dtype)}};
 }
 
 nlohmann::json describe(const ModelChoice& choice, const Config& config, const Progress& progress, std::int64_t updates,
@@ -83,7 +83,7 @@ Progress resume(const std::filesystem::path& path, const Config& config, std::ui
                     "the data will come in another order than it would have");
     warn_of_changes(meta.value("bits", nlohmann::json()), bits, "results agree to rounding, not bit for bit");
   }
-  for (const auto& slice : engine.optimizer().needed()) file.read(slice);
+  engine.optimizer().load([&](const tensor::Slice& slice) { file.read(slice); });
   engine.optimizer().set_updates(meta.at("updates"));
   return {meta.at("step"), meta.value("tokens", std::int64_t{0}), meta.value("skipped_steps", std::int64_t{0})};
 }

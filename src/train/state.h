@@ -16,7 +16,8 @@ struct Progress {
 };
 
 /// What decides a run's bits, beside its options: compared on resume.
-nlohmann::json fingerprint(const parallel::Layout& layout, int threads);
+/// `device`: the GPU's name; empty for the CPU.
+nlohmann::json fingerprint(const parallel::Layout& layout, int threads, const std::string& device, Dtype dtype);
 
 /// What a checkpoint's manifest says of a run.
 nlohmann::json describe(const ModelChoice& choice, const Config& config, const Progress& progress, std::int64_t updates,

@@ -118,8 +118,11 @@ void announce(const ModelChoice& choice, const Engine& engine, const Config& con
 
 }  // namespace
 
-int train(comm::Session& session, const Config& config, const std::string& config_ini) {
+int train(comm::Session& session, const Config& given, const std::string& config_ini) {
   auto& world = session.world();
+  Device device = choose_device(session, given.run.device);
+  Config config = given;
+  settle(device, config);
   const int threads = session.set_threads(config.run.threads);
   const StopRequest stop(config.run.stop_after);
   const RunDir dir{config.run.dir};
@@ -142,7 +145,7 @@ int train(comm::Session& session, const Config& config, const std::string& confi
   const auto validation_data = open_validation(session, config, choice.config);
   check_tokenizer(config, data.tokenizer_hash());
   MemoryPlan memory(choice.config, layout, engine_options(config, choice.mtp), shape.micro_batch, shape.micro_batches);
-  require_memory(session, memory);
+  require_memory(session, device, memory);
 
   std::optional<RunLock> lock;
   on_rank_0(world, [&] {
@@ -152,9 +155,10 @@ int train(comm::Session& session, const Config& config, const std::string& confi
       fail_run("{}: checkpoints came or went while this run began; start it again", config.run.dir);
   });
 
-  Engine engine(world, choice.config, layout, engine_options(config, choice.mtp));
+  open(device);
+  Engine engine(world, choice.config, layout, engine_options(config, choice.mtp), device.stream);
   const std::int64_t steps = steps_of(config, data);
-  const nlohmann::json bits = fingerprint(layout, threads);
+  const nlohmann::json bits = fingerprint(layout, threads, device.name, engine.store().dtype());
   Progress progress;
   if (from)
     progress = resume(*from, config, data.tokenizer_hash(), bits, engine);
@@ -163,6 +167,7 @@ int train(comm::Session& session, const Config& config, const std::string& confi
   on_rank_0(world, [&] {
     dir.begin(progress.step, config_ini, start_time());
     log::also_to((dir.log() / "train.log").string());
+    if (device.on_gpu()) log::info("computing on {} in {}", device.name, config.train.dtype);
     announce(choice, engine, config, data, steps);
     if (from) log::info("resuming from {} after step {} of {}", from->string(), progress.step, steps);
   });
