@@ -33,8 +33,8 @@ bool attention_cudnn(const Stream& stream, View q, View k, View v, int heads, co
 bool attention_cudnn_backward(const Stream& stream, View q, View k, View v, View o, View lse, View d_o, int heads,
                               const Documents& documents, float scale, View dq, View dk, View dv, bool deterministic);
 /// Whether attention_cudnn takes this case and leaves lse as [T, heads].
-bool attention_cudnn_lse_by_token(const Stream& stream, View q, View v, int heads, const Documents& documents,
-                                  float scale);
+bool attention_cudnn_lse_by_token(const Stream& stream, View q, View k, View v, View o, View lse, int heads,
+                                  const Documents& documents, float scale);
 
 void mla_split_kv(const Stream& stream, View kv, View k_rope, int heads, int nope, int rope, int d_v, View k, View v);
 void mla_split_kv_backward(const Stream& stream, View dk, View dv, int heads, int nope, int rope, int d_v, View dkv,
