@@ -8,7 +8,8 @@
 namespace eddy::comm {
 
 /// The transport to be attached to `host` itself, which must outlive it. Sums are those of the host: in rank order,
-/// bf16 in float32. Its buffers are kept, and as large as the largest operation so far needed.
+/// bf16 in float32. Its buffers are kept, and as large as the largest operation so far needed. A send's data leave the
+/// GPU at once; Request::wait() waits for the receiver, as on the host.
 std::unique_ptr<DeviceTransport> staged_transport(Communicator& host);
 
 }  // namespace eddy::comm

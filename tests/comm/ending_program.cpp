@@ -8,7 +8,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "comm/gpu.h"
 #include "comm/session.h"
+#include "comm/transports.h"
+#include "device/gpu.h"
 
 namespace {
 
@@ -16,9 +19,37 @@ void sleep_s(double seconds) {
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
 }
 
+/// Ways that need GPUs: with one, ranks share it.
+int on_gpus(eddy::comm::Session& session, const std::string& way) {
+  using namespace eddy::comm;
+  const auto stream = eddy::device::open_gpu(choose_gpu(session).index, 1 << 20);
+  auto& world = session.world();
+  Transports transports(world, way == "gpu-staged-hang" ? Backend::mpi : Backend::nccl);  // refused where they share
+  session.set_timeout(30);
+  const auto pipeline = world.split({0, 1}, "pp{0,1}");
+  transports.attach(world);
+  transports.attach(*pipeline, Messages::neighbours);
+  auto* x = static_cast<float*>(stream.arena()->take(4096));
+  const bool last = session.rank() == session.size() - 1;
+  world.all_reduce(x, 1024, eddy::Dtype::f32, Reduce::sum, stream);
+  stream.synchronize();
+  if (way == "gpu-done") return 0;
+  session.set_timeout(2);
+  if (way == "gpu-throws" && last) throw std::runtime_error("something broke beside a GPU");
+  if (last) sleep_s(60);
+  if (way == "gpu-recv-hang") {  // the host has enqueued it all and waits for the stream
+    pipeline->recv(x, 1024, eddy::Dtype::f32, 1, 0, stream);
+    sleep_s(60);
+  }
+  world.all_reduce(x, 1024, eddy::Dtype::f32, Reduce::sum, stream);
+  stream.synchronize();
+  return 0;
+}
+
 int body(eddy::comm::Session& session, const std::string& way) {
   auto& world = session.world();
   const bool last = session.rank() == session.size() - 1;
+  if (way.starts_with("gpu-")) return on_gpus(session, way);
   if (way == "done") return 0;
   if (way == "stopped") return 75;
   if (way == "done-late") {  // later than ranks wait for each other after a failure

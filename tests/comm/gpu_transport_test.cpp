@@ -1,0 +1,97 @@
+// What carries a GPU's data to other ranks: by way of the host with any number of ranks on one GPU, and NCCL where
+// each rank has a GPU of its own.
+#include "base/error.h"
+#include "comm/gpu.h"
+#include "comm/mpi_communicator.h"
+#include "comm/transports.h"
+#include "device/gpu.h"
+#include "support.h"
+#include "transport_cases.h"
+
+using namespace eddy::comm;
+using eddy::Dtype;
+using eddy::device::Stream;
+
+namespace {
+
+/// One stream a process; a CPU stream, and the test skipped, without a GPU.
+const Stream& gpu(Session& session) {
+  static Stream stream;
+  if (stream.on_gpu() || eddy_test::skipped) return stream;
+  std::string why;
+  if (eddy::device::gpu_count(&why) == 0)
+    eddy_test::skip(why);
+  else
+    stream = eddy::device::open_gpu(choose_gpu(session).index, std::size_t{512} << 20);
+  return stream;
+}
+
+std::unique_ptr<Communicator> everybody(Session& session, const std::string& name) {
+  std::vector<int> all(static_cast<std::size_t>(session.size()));
+  for (int r = 0; r < session.size(); ++r) all[static_cast<std::size_t>(r)] = r;
+  return session.world().split(all, name);
+}
+DeviceTransport& attached(const Communicator& c) {
+  return const_cast<DeviceTransport&>(*c.transport());
+}
+
+void try_backend(Session& session, const Stream& stream, Backend backend, const std::string& name) {
+  Transports transports(session.world(), backend);
+  const auto c = everybody(session, name), pipeline = everybody(session, name + " again");
+  transports.attach(*c);
+  transports.attach(*pipeline, Messages::neighbours);
+  CHECK(attached(*c).name() == (session.size() == 1 ? "self" : name));
+  eddy_test::every_operation(session.world(), attached(*c), stream);
+  if (session.size() > 1) eddy_test::messages(session.world(), attached(*pipeline), stream);
+
+  // By way of the communicator, which counts bytes and keeps what has nothing to do from its transport.
+  const auto before = c->bytes_sent();
+  const eddy_test::Memory data(stream, eddy_test::numbers(1000, Dtype::f32, session.rank()));
+  c->all_reduce(data.data(), 1000, Dtype::f32, Reduce::sum, stream);
+  c->all_reduce(nullptr, 0, Dtype::f32, Reduce::sum, stream);
+  c->all_gather_v(nullptr, nullptr, eddy_test::Counts(static_cast<std::size_t>(c->size()), 0), Dtype::f32, stream);
+  auto right = eddy_test::numbers(1000, Dtype::f32, session.rank());
+  session.world().all_reduce(right.data(), 1000, Dtype::f32, Reduce::sum);
+  CHECK((data.read() == right));
+  const auto n = static_cast<std::size_t>(session.size());
+  CHECK(c->bytes_sent() - before == 2 * (n - 1) * 4000 / n);
+  if (session.size() > 1 && attached(*c).name() == std::string("nccl")) {
+    CHECK_THROWS_WITH(c->recv(data.data(), 1, Dtype::f32, 1 - std::min(session.rank(), 1), 0, stream),
+                      contains_text("no messages to or from rank"));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("by way of the host, ranks sharing a GPU or not") {
+  Session session;
+  session.set_timeout(100);
+  const Stream& stream = gpu(session);
+  if (!stream.on_gpu()) return;
+  try_backend(session, stream, Backend::mpi, "mpi");
+}
+
+TEST_CASE("by NCCL, where each rank has a GPU of its own; else it is refused") {
+  Session session;
+  session.set_timeout(100);
+  const Stream& stream = gpu(session);
+  if (!stream.on_gpu()) return;
+  const std::string shared = shared_gpu(session.world());
+  const bool is_shared = choose_gpu(session).sharing > 1;
+  if (session.size() == 1) CHECK_FALSE(is_shared);
+  CHECK(shared.empty() != is_shared);
+  const Transports automatic(session.world(), Backend::automatic);
+  CHECK(automatic.backend() == (shared.empty() ? Backend::nccl : Backend::mpi));
+  if (shared.empty())
+    try_backend(session, stream, Backend::nccl, "nccl");
+  else
+    CHECK_THROWS_WITH(Transports(session.world(), Backend::nccl), contains_text("comm.backend=mpi"));
+}
+
+TEST_CASE("data on a GPU in a group that nothing is attached to") {
+  Session session;
+  const Stream& stream = gpu(session);
+  if (!stream.on_gpu() || session.size() == 1) return;
+  const auto c = everybody(session, "bare");
+  CHECK_THROWS_WITH(c->broadcast(nullptr, 1, Dtype::f32, 0, stream), contains_text("comm.backend"));
+}
