@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/main.h"
 #include "bench_shard.h"
+#include "bench_slice.h"
 #include "bench_tokenizer.h"
 #include "bench_train.h"
 
@@ -14,6 +15,8 @@ namespace {
 constexpr const char* kUsage =
     "usage: eddy-bench NAME [--json] [options]; eddy-bench NAME --help\n"
     "  train      whole training steps on one rank, beside sgemm\n"
+    "  slice      layers of DeepSeek-V3's size on GPUs, with each operation's share of its ceiling; under mpirun in any\n"
+    "             layout\n"
     "  shard      reading packed rows, beside memcpy\n"
     "  tokenizer  encoding text, one thread\n";
 
@@ -28,9 +31,10 @@ int bench(const std::vector<std::string>& arguments) {
   }
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (arguments[0] == "train") return eddy::bench_train(rest);
+  if (arguments[0] == "slice") return eddy::bench_slice(rest);
   if (arguments[0] == "shard") return bench_shard(rest);
   if (arguments[0] == "tokenizer") return bench_tokenizer(rest);
-  eddy::fail_input("there is no benchmark '{}'; there are train, shard, tokenizer", arguments[0]);
+  eddy::fail_input("there is no benchmark '{}'; there are train, slice, shard, tokenizer", arguments[0]);
 }
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "comm/session.h"
+#include "train/device.h"
 #include "train/verify.h"
 
 namespace {
@@ -12,7 +13,7 @@ using namespace eddy;
 
 int verify_main(comm::Session& session, int argc, char** argv) {
   train::VerifyOptions o;
-  std::string model, golden, recompute = "none", device = "auto";
+  std::string model, golden, recompute = "none", device = "auto", dtype = "float32", backend = "auto";
   bool json = false;
   int threads = 0;
   double timeout = 300;
@@ -30,7 +31,14 @@ int verify_main(comm::Session& session, int argc, char** argv) {
   options.add("parallel.cp", &o.layout.cp, "context parallelism, ranks", {.min = 1});
   options.add("train.recompute", &recompute, "what the backward pass computes again",
               {.choices = {"none", "selective", "full"}});
-  options.add("run.device", &device, "where to run; this build has the CPU only", {.choices = {"auto", "cpu"}});
+  options.add("train.dtype", &dtype, "of parameters and activations: float32, or bf16 (on a GPU)",
+              {.choices = {"float32", "bf16"}});
+  options.add("replay-routing", &o.replay_routing,
+              "with bf16: experts are those that a float32 pass chose, which near ties would change");
+  options.add("run.device", &device, "where to run", {.choices = {"auto", "cpu", "cuda"}});
+  options.add("run.deterministic", &o.deterministic, "the same bits each time, on GPUs too");
+  options.add("comm.backend", &backend, "what carries a GPU's data to other ranks: auto, nccl, mpi",
+              {.choices = {"auto", "nccl", "mpi"}});
   options.add("run.threads", &threads, "threads a rank; 0: cores / ranks on the host", {.min = 0});
   options.add("comm.timeout_s", &timeout, "seconds after which a message that did not arrive ends the job; 0: never",
               {.min = 0});
@@ -42,8 +50,14 @@ int verify_main(comm::Session& session, int argc, char** argv) {
   o.golden = golden;
   o.layout.world = session.size();
   o.recompute = model::parse_recompute(recompute);
+  o.backend = comm::parse_backend(backend);
+  train::Device place = train::choose_device(session, device);
+  o.dtype = train::choose_dtype(place, dtype);
+  train::open(place);
+  o.stream = place.stream;
 
-  const auto results = train::verify(session.world(), o);
+  train::RoutingChange change;
+  const auto results = train::verify(session.world(), o, &change);
   bool holds = true;
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const auto& r : results) {
@@ -56,12 +70,16 @@ int verify_main(comm::Session& session, int argc, char** argv) {
   }
   if (session.rank() == 0) {
     if (json) {
-      fmt::print("{}\n",
-                 nlohmann::ordered_json{{"layout", o.layout.text()}, {"holds", holds}, {"comparisons", list}}.dump(1));
+      nlohmann::ordered_json all{{"layout", o.layout.text()}, {"holds", holds}, {"comparisons", list}};
+      if (o.dtype != Dtype::f32) all["routing"] = {{"choices", change.choices}, {"changed", change.changed}};
+      fmt::print("{}\n", all.dump(1));
     } else {
       fmt::print("{:>10} {:>10}  {}\n", "error", "largest", "quantity");
       for (const auto& r : results)
         fmt::print("{:10.3e} {:10.3e}  {}{}\n", r.error, r.largest, r.name, r.holds() ? "" : "   OVER TOLERANCE");
+      if (o.dtype != Dtype::f32)
+        fmt::print("{} of {} expert choices differ from the float32 pass's{}\n", change.changed, change.choices,
+                   o.replay_routing ? "; those were replayed" : "");
       fmt::print("{}: {} of {} comparisons hold\n", o.layout.text(),
                  std::count_if(results.begin(), results.end(), [](const auto& r) { return r.holds(); }),
                  results.size());

@@ -36,8 +36,7 @@ void grouped_gemm(const Stream& stream, View x, View w, bool transpose_w, View o
   const std::int64_t* at = check_groups("grouped_gemm", w, "w", offsets, std::min(x.rows(), y.rows()));
   for (std::int64_t e = 0; e < w.shape[0]; ++e) {
     if (at[e] == at[e + 1]) continue;
-    gemm(stream, x.row_range(at[e], at[e + 1]), false, expert_matrix(w, e), transpose_w,
-         y.row_range(at[e], at[e + 1]));
+    gemm(stream, x.row_range(at[e], at[e + 1]), false, expert_matrix(w, e), transpose_w, y.row_range(at[e], at[e + 1]));
   }
 }
 

@@ -55,8 +55,8 @@ void AttentionSaved::drop_up_projections() {
   for (Tensor* t : {&q, &k, &v}) t->reset();
 }
 
-Tensor attention_forward(const Context& ctx, const AttentionWeights& w, const MicroBatch& batch, View x,
-                         View residual, AttentionSaved& s) {
+Tensor attention_forward(const Context& ctx, const AttentionWeights& w, const MicroBatch& batch, View x, View residual,
+                         AttentionSaved& s) {
   const auto& c = ctx.config;
   const LatentParts parts(c);
   const std::int64_t own = x.rows();
@@ -107,10 +107,9 @@ Tensor attention_backward(const Context& ctx, const AttentionWeights& w, const M
   d_o.reset();
   for (Tensor* t : {&s.q, &s.k, &s.v, &s.lse}) t->reset();
   if (w.o->grad)
-    weight_gradient(deferred,
-                    [stream = ctx.stream, dy, gathered = std::move(gathered), o = std::move(s.o), p = w.o] {
-                      linear_backward_weight(stream, dy, o, p->grad, p->grad_beta());
-                    });
+    weight_gradient(deferred, [stream = ctx.stream, dy, gathered = std::move(gathered), o = std::move(s.o), p = w.o] {
+      linear_backward_weight(stream, dy, o, p->grad, p->grad_beta());
+    });
 
   // Back through the up-projections into the latent. Each TP rank has the part of its own heads: summed when scattered.
   Tensor d_latent = ctx.make({tokens, parts.width()}), dkv = ctx.make({tokens, h * (nope + dv)});
@@ -140,7 +139,8 @@ Tensor attention_backward(const Context& ctx, const AttentionWeights& w, const M
   Tensor d_q_a;
   if (w.q_a) {
     d_q_a = ctx.make({own, c.q_lora_rank});
-    rms_norm_backward(ctx.stream, parts.for_q(dl), s.q_a, w.q_a_norm->value, s.q_a_inv, {}, d_q_a, w.q_a_norm->grad_sum(ctx.stream));
+    rms_norm_backward(ctx.stream, parts.for_q(dl), s.q_a, w.q_a_norm->value, s.q_a_inv, {}, d_q_a,
+                      w.q_a_norm->grad_sum(ctx.stream));
     linear_backward_input(ctx.stream, d_q_a, w.q_a->value, dx, 1);
   } else {
     add(ctx.stream, parts.for_q(dl), dx);

@@ -63,7 +63,8 @@ Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatc
   if (!s.normed) s.normed = normalise(ctx, s.x, *w.input_norm, s.x_inv);
   const Tensor d_normed =
       attention_backward(ctx, w.attention, batch, std::move(s.normed), std::move(s.attention), d_out, deferred);
-  kernels::rms_norm_backward(ctx.stream, d_normed, s.x, w.input_norm->value, s.x_inv, d_out, d_out, w.input_norm->grad_sum(ctx.stream));
+  kernels::rms_norm_backward(ctx.stream, d_normed, s.x, w.input_norm->value, s.x_inv, d_out, d_out,
+                             w.input_norm->grad_sum(ctx.stream));
   return d_out;
 }
 

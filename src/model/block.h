@@ -16,8 +16,8 @@ struct BlockSaved {
   std::size_t bytes() const;
 };
 
-/// x [t, hidden] → [t, hidden]. valid [T]: tokens that experts see. counts and hook as in moe_forward (empty for dense layers and
-/// replays).
+/// x [t, hidden] → [t, hidden]. valid [T]: tokens that experts see. counts and hook as in moe_forward (empty for dense
+/// layers and replays).
 tensor::Tensor block_forward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, tensor::View valid,
                              tensor::Tensor x, BlockSaved& saved, tensor::View counts, const RoutingHook& hook);
 /// Frees what ctx.options.recompute computes again in the backward pass.

@@ -21,8 +21,7 @@ Tensor embed(const Context& ctx, const Parameter& table, View ids) {
 void embed_backward(const Context& ctx, const Parameter& table, View ids, View d) {
   if (!table.grad) return;
   const Tensor full = ctx.tp() > 1 ? gather_tokens(ctx, d) : Tensor();
-  embedding_backward(ctx.stream, full ? full.view() : d, ids, table.info.begin[0],
-                     table.grad_sum(ctx.stream));
+  embedding_backward(ctx.stream, full ? full.view() : d, ids, table.info.begin[0], table.grad_sum(ctx.stream));
 }
 
 namespace {

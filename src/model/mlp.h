@@ -18,9 +18,10 @@ struct MlpSaved {
   }
 };
 
-/// x [t, hidden] → [t, hidden], to which `residual` [t, hidden] is added. `split`: width over TP (dense layer), else whole on own tokens (shared expert).
-tensor::Tensor mlp_forward(const Context& ctx, const MlpWeights& w, bool split, tensor::View x,
-                           tensor::View residual, MlpSaved& saved);
+/// x [t, hidden] → [t, hidden], to which `residual` [t, hidden] is added. `split`: width over TP (dense layer), else
+/// whole on own tokens (shared expert).
+tensor::Tensor mlp_forward(const Context& ctx, const MlpWeights& w, bool split, tensor::View x, tensor::View residual,
+                           MlpSaved& saved);
 /// d_out [t, hidden] → gradient of x [t, hidden]. x as in forward; must stay until `deferred` has run.
 tensor::Tensor mlp_backward(const Context& ctx, const MlpWeights& w, bool split,
                             const std::shared_ptr<tensor::Tensor>& x, MlpSaved saved, tensor::View d_out,

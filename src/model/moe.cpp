@@ -42,8 +42,8 @@ void choose(const Context& ctx, const MoeWeights& w, const MicroBatch& batch, Vi
   const auto& c = ctx.config;
   if (s.indices) return router_replay(ctx.stream, logits, s.indices, ctx.router, s.scores, s.weights);
   s.indices = ctx.make({logits.rows(), c.top_k}, Dtype::i32);
-  router(ctx.stream, logits, w.bias ? w.bias->value : View(), local_tokens(ctx, valid), ctx.router, s.scores,
-         s.indices, s.weights);
+  router(ctx.stream, logits, w.bias ? w.bias->value : View(), local_tokens(ctx, valid), ctx.router, s.scores, s.indices,
+         s.weights);
   if (hook) {
     const Tensor chosen = tensor::to_host(ctx.stream, s.indices);
     hook(chosen);
@@ -124,15 +124,14 @@ Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& b
   Tensor d_rows = ctx.make({received, c.hidden_size});
   grouped_gemm(ctx.stream, s.gate_up, w.gate_up->value, false, plan->offsets, d_rows);
   if (w.gate_up->grad)
-    weight_gradient(deferred, [stream = ctx.stream, d = std::move(s.gate_up), in = std::move(s.rows), plan,
-                               p = w.gate_up] {
-      grouped_gemm_backward_weight(stream, d, in, plan->offsets, p->grad, p->grad_beta());
-    });
+    weight_gradient(deferred,
+                    [stream = ctx.stream, d = std::move(s.gate_up), in = std::move(s.rows), plan, p = w.gate_up] {
+                      grouped_gemm_backward_weight(stream, d, in, plan->offsets, p->grad, p->grad_beta());
+                    });
   s.gate_up.reset();
   s.rows.reset();
   const Tensor back = return_from_experts(ctx.stream, ep, *plan, std::move(d_rows));
-  const Tensor d_weights =
-      by_choice(ctx, *plan, return_from_experts(ctx.stream, ep, *plan, std::move(d_row_weights)));
+  const Tensor d_weights = by_choice(ctx, *plan, return_from_experts(ctx.stream, ep, *plan, std::move(d_row_weights)));
 
   Tensor dx;
   if (w.shared) dx = mlp_backward(ctx, *w.shared, false, x, std::move(s.shared), d_out, deferred);

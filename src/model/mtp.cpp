@@ -28,8 +28,8 @@ std::size_t MtpSaved::bytes() const {
 }
 
 void mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table, const Parameter& head,
-                   const MicroBatch& batch, View hidden, bool train, double scale, View loss,
-                 const LogitsSink& sink, MtpSaved& s, View counts, const RoutingHook& hook) {
+                 const MicroBatch& batch, View hidden, bool train, double scale, View loss, const LogitsSink& sink,
+                 MtpSaved& s, View counts, const RoutingHook& hook) {
   const std::int64_t own = hidden.rows(), h = ctx.config.hidden_size;
   s.hidden = ctx.make({own, h});
   kernels::copy(ctx.stream, hidden, s.hidden);
@@ -50,7 +50,8 @@ void mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table
 Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& table, const MicroBatch& batch,
                     MtpSaved s, double balance_scale, WeightGradients* deferred) {
   const std::int64_t own = s.hidden.shape()[0], h = ctx.config.hidden_size;
-  kernels::rms_norm_backward(ctx.stream, s.d_normed, s.out, w.norm->value, s.out_inv, {}, s.d_normed, w.norm->grad_sum(ctx.stream));
+  kernels::rms_norm_backward(ctx.stream, s.d_normed, s.out, w.norm->value, s.out_inv, {}, s.d_normed,
+                             w.norm->grad_sum(ctx.stream));
   Tensor dz = block_backward(ctx, w.layer, batch, batch.mtp_valid, std::move(s.block), std::move(s.d_normed),
                              balance_scale, deferred);
   Tensor d_both = ctx.make({own, 2 * h});

@@ -20,7 +20,7 @@ struct MtpSaved {
 /// hidden [t, hidden] after the final norm; loss float64 [1] += the loss sum; in training `saved` is filled. counts and
 /// hook as in block_forward.
 void mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table, const Parameter& head,
-                   const MicroBatch& batch, tensor::View hidden, bool train, double scale, tensor::View loss,
+                 const MicroBatch& batch, tensor::View hidden, bool train, double scale, tensor::View loss,
                  const LogitsSink& sink, MtpSaved& saved, tensor::View counts, const RoutingHook& hook);
 /// → gradient of `hidden`; the embedding's and the layer's are added to the store's.
 tensor::Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& table, const MicroBatch& batch,

@@ -19,7 +19,8 @@ struct Elements {
     return *this;
   }
   std::size_t bytes(Dtype dtype) const {
-    return static_cast<std::size_t>(activations) * size_of(dtype) + static_cast<std::size_t>(words * kFloat + 8 * longs);
+    return static_cast<std::size_t>(activations) * size_of(dtype) +
+           static_cast<std::size_t>(words * kFloat + 8 * longs);
   }
 };
 

@@ -227,8 +227,7 @@ Stage::Load Stage::update_router_bias(double rate) {
       const std::int64_t lack = total - counts[e] * experts;
       if (moves) bias.f32()[e] += static_cast<float>(lack > 0 ? rate : lack < 0 ? -rate : 0);
     }
-    if (moves)
-      device::copy_to_device(m.ctx.stream, bias.f32(), layers[l]->bias->value.data, bias.bytes());
+    if (moves) device::copy_to_device(m.ctx.stream, bias.f32(), layers[l]->bias->value.data, bias.bytes());
   }
   if (load.min == 1e300) load.min = 0;
   m.clear_counts();

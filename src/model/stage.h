@@ -65,7 +65,8 @@ class Stage {
     tensor::Tensor hidden;         ///< [T / TP, hidden], for the next stage; empty on the last
     std::unique_ptr<Saved> saved;  ///< null in Pass::evaluate
   };
-  /// `batch` lies where the stream runs, here and below. input [T / TP, hidden] from the stage before; empty on the first.
+  /// `batch` lies where the stream runs, here and below. input [T / TP, hidden] from the stage before; empty on the
+  /// first.
   Output forward(const MicroBatch& batch, tensor::Tensor input, Pass pass, const LossScale& scale);
   /// d_output [T / TP, hidden], the gradient of `hidden` (empty on the last stage) → the gradient of `input` (empty on
   /// the first). Gradients of weights are added to the store's, at once or, when `deferred` is given, by

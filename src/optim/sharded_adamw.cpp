@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/adamw/adamw.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/reduce/reduce.h"
 #include "optim/pieces.h"
 
@@ -199,6 +200,14 @@ void ShardedAdamw::load(const std::function<void(const tensor::Slice&)>& read) {
           tensor::put(store_.stream(), host.view().reshape({box.numel()}), part(*moments, at, box.numel()));
         }
       }
+}
+
+void ShardedAdamw::masters_from_values() {
+  for (auto& kind : kinds_)
+    for (const auto& piece : kind.pieces)
+      if (kind.master)
+        kernels::copy(store_.stream(), part(store_.flat_values(kind.group), piece.value_offset, piece.numel),
+                      part(kind.master, piece.state_offset, piece.numel));
 }
 
 std::size_t ShardedAdamw::moment_bytes() const {

@@ -14,8 +14,8 @@ namespace eddy::optim {
 
 struct AdamwOptions {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
-  double weight_decay = 0.1;  ///< decoupled; on matrices only (ParameterInfo::decay)
-  double clip_norm = 1;       ///< largest norm of the global gradient; 0: no clipping
+  double weight_decay = 0.1;   ///< decoupled; on matrices only (ParameterInfo::decay)
+  double clip_norm = 1;        ///< largest norm of the global gradient; 0: no clipping
   Dtype moments = Dtype::f32;  ///< of the moments: float32, or on a GPU bf16
 };
 
@@ -23,9 +23,9 @@ struct AdamwOptions {
 std::int64_t owned_elements(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan,
                             int member);
 
-/// Where the parameters are float32 they are the masters themselves; bf16 ones have float32 masters beside them. Masters
-/// and moments exist for a rank's own rows only, where the store's stream runs.
-/// The last stage's copy of a tied tensor has no state: its gradient joins the first stage's, whose value it then gets.
+/// Where the parameters are float32 they are the masters themselves; bf16 ones have float32 masters beside them.
+/// Masters and moments exist for a rank's own rows only, where the store's stream runs. The last stage's copy of a tied
+/// tensor has no state: its gradient joins the first stage's, whose value it then gets.
 class ShardedAdamw {
  public:
   /// Store and groups must outlive this. Moments are zero. Collective over groups.tied.
@@ -53,6 +53,8 @@ class ShardedAdamw {
   void load(const std::function<void(const tensor::Slice&)>& read);
   /// Has `make` fill every parameter (as ParameterStore::fill), and takes the masters from it.
   void fill(const std::function<void(const parallel::Parameter&)>& make);
+  /// Takes the masters from the parameters as they are.
+  void masters_from_values();
   std::size_t moment_bytes() const;
   std::size_t master_bytes() const;
 
@@ -80,7 +82,7 @@ class ShardedAdamw {
   AdamwOptions options_;
   std::vector<Kind> kinds_;
   std::vector<const parallel::Parameter*> tied_;  // first and last stage: the same tensors in the same order
-  tensor::Tensor squares_;  // float64 [1]
+  tensor::Tensor squares_;                        // float64 [1]
   std::int64_t updates_ = 0;
 };
 

@@ -49,8 +49,7 @@ DispatchPlan plan_dispatch(const device::Stream& stream, comm::Communicator& ep,
              arriving = counts.view().row_range(1, 2).reshape({experts});
   kernels::sort_by_expert(stream, indices, plan.slots, plan.send_pairs, plan.send_tokens, sent, plan.offsets, total);
   if (ranks == 1) {
-    plan.pairs = plan.received =
-        stream.on_gpu() ? all : plan.offsets.view().as<std::int64_t>()[experts];
+    plan.pairs = plan.received = stream.on_gpu() ? all : plan.offsets.view().as<std::int64_t>()[experts];
     plan.send_rows = plan.recv_rows = {static_cast<std::size_t>(plan.pairs)};
     return plan;
   }

@@ -90,10 +90,10 @@ void add_head(const Plan& plan, std::string& out) {
 /// A line a rank; with many ranks, a line a stage with the largest of each column (ZeRO's shares differ by whole rows).
 void add_memory(Plan& plan, std::string& out) {
   const int size = plan.layout.stage_size();
-  out += fmt::format(
-      "\nbytes of a rank in {}{}; activations: estimated with equally busy experts, train.recompute = {}\n",
-      plan.config.train.dtype == "bf16" ? "bf16 with float32 masters" : "float32",
-      plan.every_rank() ? "" : ", the most of any rank of a stage", plan.config.train.recompute);
+  out +=
+      fmt::format("\nbytes of a rank in {}{}; activations: estimated with equally busy experts, train.recompute = {}\n",
+                  plan.config.train.dtype == "bf16" ? "bf16 with float32 masters" : "float32",
+                  plan.every_rank() ? "" : ", the most of any rank of a stage", plan.config.train.recompute);
   const bool masters = plan.config.train.dtype == "bf16";
   const auto line = [&](const std::string& ranks, int stage, const std::vector<std::string>& columns) {
     out += fmt::format("{:<12}{:<7}{:<24}{:>12}\n", ranks, stage < 0 ? "stage" : fmt::format("{}", stage),
@@ -118,8 +118,8 @@ void add_memory(Plan& plan, std::string& out) {
       const RankMemory m = plan.memory.of(rank);
       all += static_cast<double>(m.total());
       if (plan.every_rank()) line(fmt::format("{}", rank), stage, columns(m));
-      for (const auto column : {&RankMemory::values, &RankMemory::gradients, &RankMemory::masters,
-                                &RankMemory::moments, &RankMemory::activations})
+      for (const auto column : {&RankMemory::values, &RankMemory::gradients, &RankMemory::masters, &RankMemory::moments,
+                                &RankMemory::activations})
         most.*column = std::max(most.*column, m.*column);
     }
     if (!plan.every_rank()) line(fmt::format("{}..{}", stage * size, (stage + 1) * size - 1), stage, columns(most));
@@ -133,7 +133,8 @@ void add_rank_tensors(const Plan& plan, int rank, std::string& out) {
   for (const auto& info : plan.memory.parameters(rank))
     out += fmt::format("  {:<58} {:<20} {:<16} {:<20} {:<6} {:>12} B{}\n", info.name, dims(info.global_shape),
                        dims(info.begin), dims(info.extent), parallel::name_of(info.replicas),
-                       with_commas(info.numel() * static_cast<std::int64_t>(size_of(info.dtype))), info.tied_copy ? " copy of the first stage's" : "");
+                       with_commas(info.numel() * static_cast<std::int64_t>(size_of(info.dtype))),
+                       info.tied_copy ? " copy of the first stage's" : "");
 }
 
 /// "model.layers.7.mlp…" → the layer's number, and the name with {} in its place; -1 for others.
@@ -161,9 +162,9 @@ void add_stage_tensors(const Plan& plan, int stage, std::string& out) {
         cut = fmt::format("{} by {}: part i from {} · i of axis {}", dims(info.extent),
                           info.replicas == Group::edp ? "EP rank" : "TP rank", info.extent[a], a);
     const auto [layer, pattern] = split_layer(info.name);
-    const std::string rest =
-        fmt::format("{:<22} {} ({} B){}", dims(info.global_shape), cut, with_commas(info.numel() * static_cast<std::int64_t>(size_of(info.dtype))),
-                    info.tied_copy ? ", copy of the first stage's" : "");
+    const std::string rest = fmt::format("{:<22} {} ({} B){}", dims(info.global_shape), cut,
+                                         with_commas(info.numel() * static_cast<std::int64_t>(size_of(info.dtype))),
+                                         info.tied_copy ? ", copy of the first stage's" : "");
     const auto same = std::find_if(lines.begin(), lines.end(),
                                    [&, p = pattern](const Line& l) { return l.pattern == p && l.rest == rest; });
     if (same == lines.end())
@@ -191,12 +192,8 @@ ordered_json as_json(Plan& plan) {
   for (const auto& range : plan.memory.stages().stages) j["stages"].push_back({range.first, range.last});
   for (int rank = 0; rank < l.world; ++rank) {
     const RankMemory r = plan.memory.of(rank);
-    ordered_json one{{"rank", rank},
-                     {"values", r.values},
-                     {"gradients", r.gradients},
-                     {"masters", r.masters},
-                     {"moments", r.moments},
-                     {"activations", r.activations}};
+    ordered_json one{{"rank", rank},         {"values", r.values},   {"gradients", r.gradients},
+                     {"masters", r.masters}, {"moments", r.moments}, {"activations", r.activations}};
     if (plan.every_rank())
       for (const auto& info : plan.memory.parameters(rank))
         one["tensors"].push_back({{"name", info.name},

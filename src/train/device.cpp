@@ -22,8 +22,7 @@ Device choose_device(comm::Session& session, const std::string& asked) {
   counts[1] = -counts[0];
   session.world().all_reduce(counts, 2, Dtype::f64, comm::Reduce::max);
   if (counts[1] == 0) {  // the fewest is none
-    if (asked == "cuda")
-      fail_input("run.device = cuda: {}", why.empty() ? "another rank's host has no GPU" : why);
+    if (asked == "cuda") fail_input("run.device = cuda: {}", why.empty() ? "another rank's host has no GPU" : why);
     return d;
   }
   const comm::GpuChoice choice = comm::choose_gpu(session);

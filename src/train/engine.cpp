@@ -54,7 +54,7 @@ Engine::Engine(comm::Communicator& world, const hf::ModelConfig& model, const pa
       runner_(stage_, groups_, stream, options.stage.dtype),
       optimizer_(store_, groups_, options.adamw) {}
 
-Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double lr) {
+Engine::Result Engine::forward_backward(std::span<const model::MicroBatch> batches) {
   // The denominators of the global batch, before its first backward pass.
   std::int64_t counts[3] = {0, 0, 0};  // labels, labels of multi-token prediction, rows
   if (speaks())
@@ -79,8 +79,13 @@ Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double l
   Result result;
   result.loss = losses[0] * per(counts[0]);
   result.mtp_loss = losses[1] * per(counts[1]);
-  const bool usable = counts[0] > 0 && std::isfinite(result.loss) && std::isfinite(result.mtp_loss);
-  const auto update = optimizer_.step(lr, usable);
+  result.skipped = counts[0] == 0 || !std::isfinite(result.loss) || !std::isfinite(result.mtp_loss);
+  return result;
+}
+
+Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double lr) {
+  Result result = forward_backward(batches);
+  const auto update = optimizer_.step(lr, !result.skipped);
   result.grad_norm = update.grad_norm;
   result.skipped = update.skipped;
   result.load = stage_.update_router_bias(update.skipped ? 0 : options_.router_bias_rate);

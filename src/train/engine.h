@@ -18,7 +18,7 @@ struct EngineOptions {
   optim::AdamwOptions adamw;
   double mtp_weight = 0.3;
   double router_bias_rate = 0.001;
-  std::int64_t seq_len = 4096;  ///< for the cost of attention, by which layers are dealt to stages
+  std::int64_t seq_len = 4096;                       ///< for the cost of attention, by which layers are dealt to stages
   comm::Backend backend = comm::Backend::automatic;  ///< what carries a GPU's data to other ranks
 };
 EngineOptions engine_options(const Config& config, bool mtp);
@@ -39,6 +39,10 @@ class Engine {
   /// Forward, backward, update over the micro-batches of this replica (in host memory); the same number on every rank.
   /// Collective.
   Result step(std::span<const model::MicroBatch> batches, double lr);
+
+  /// The part of a step before the optimizer's: gradients of this replica's micro-batches lie in the store, not yet
+  /// summed over replicas. Collective.
+  Result forward_backward(std::span<const model::MicroBatch> batches);
 
   /// Sums over the micro-batches of all replicas, known on every rank. Collective; the same number of batches on every
   /// rank.

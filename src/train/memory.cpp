@@ -43,8 +43,7 @@ RankMemory MemoryPlan::of(int rank) {
     const auto [plan, fresh] = zero_.try_emplace({at.pp, k, at.tp});
     if (fresh) plan->second = parallel::zero_plan(flat, static_cast<int>(group.size()));
     const auto member = std::lower_bound(group.begin(), group.end(), rank) - group.begin();
-    const auto n =
-        static_cast<std::size_t>(optim::owned_elements(flat, plan->second, static_cast<int>(member)));
+    const auto n = static_cast<std::size_t>(optim::owned_elements(flat, plan->second, static_cast<int>(member)));
     m.moments += 2 * n * size_of(options_.adamw.moments);
     m.masters += options_.stage.dtype == Dtype::f32 ? 0 : n * sizeof(float);
   }
@@ -66,9 +65,9 @@ std::size_t MemoryPlan::working(int rank) const {
   const double attention =
       all * (heads * (5.0 * c.qk_head_dim() + 4.0 * c.v_head_dim + c.qk_nope_head_dim) + 3.0 * c.hidden_size);
   // Experts' backward pass: two gradients of the rows, two of the activations.
-  const double moe = c.n_routed_experts > 0
-                         ? own * c.top_k * (3.0 * c.hidden_size + 3.0 * c.moe_intermediate_size) + 2 * own * c.hidden_size
-                         : 0;
+  const double moe = c.n_routed_experts > 0 ? own * c.top_k * (3.0 * c.hidden_size + 3.0 * c.moe_intermediate_size) +
+                                                  2 * own * c.hidden_size
+                                            : 0;
   const double dense = all * (2.0 * c.hidden_size + 3.0 * c.intermediate_size / layout_.tp);
   const bool last = parallel::coordinates(layout_, rank).pp == layout_.pp - 1;
   const double head = last ? std::min(all, static_cast<double>(options_.stage.head_chunk)) * c.vocab_size / layout_.tp +
@@ -86,7 +85,8 @@ void require_gpu_memory(comm::Session& session, const Device& device, MemoryPlan
   session.world().all_reduce(&worst, 1, Dtype::f64, comm::Reduce::max);
   const auto text = [](std::size_t bytes) { return bytes_text(static_cast<double>(bytes)); };
   const std::string sum = fmt::format(
-      "parameters {}, gradients {}, masters {}, moments {}, activations {}, working memory {}: {} of {} that GPU {} ({}) "
+      "parameters {}, gradients {}, masters {}, moments {}, activations {}, working memory {}: {} of {} that GPU {} "
+      "({}) "
       "has for this rank",
       text(m.values), text(m.gradients), text(m.masters), text(m.moments), text(m.activations), text(working),
       bytes_text(need), text(device.capacity), device.index, device.name);
@@ -99,7 +99,8 @@ void require_gpu_memory(comm::Session& session, const Device& device, MemoryPlan
   session.world().all_reduce(&speaker, 1, Dtype::i64, comm::Reduce::min);
   std::string message = fmt::format(
       "the run does not fit: rank {}: {}. train.recompute = selective or full, a smaller train.micro_batch or "
-      "train.seq_len, optim.moments = bf16, or more ranks (parallel.tp, parallel.ep, parallel.pp, data parallelism) need "
+      "train.seq_len, optim.moments = bf16, or more ranks (parallel.tp, parallel.ep, parallel.pp, data parallelism) "
+      "need "
       "less; --check prints every rank's memory",
       session.rank(), sum);
   auto size = static_cast<std::int64_t>(message.size());

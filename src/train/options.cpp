@@ -114,10 +114,11 @@ void RunOptions::add_to(Options& o) {
 void CommOptions::add_to(Options& o) {
   o.add("comm.timeout_s", &timeout_s, "seconds after which an operation that does not return ends the job (0: never)",
         {.min = 0});
-  o.add("comm.backend", &backend,
-        "what carries a GPU's data to other ranks: nccl (a GPU a rank), mpi by way of the host's memory (ranks may share "
-        "a GPU), or auto: nccl where each rank has a GPU of its own",
-        {.choices = {"auto", "nccl", "mpi"}});
+  o.add(
+      "comm.backend", &backend,
+      "what carries a GPU's data to other ranks: nccl (a GPU a rank), mpi by way of the host's memory (ranks may share "
+      "a GPU), or auto: nccl where each rank has a GPU of its own",
+      {.choices = {"auto", "nccl", "mpi"}});
 }
 
 void Config::add_to(Options& o) {

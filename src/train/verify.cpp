@@ -205,7 +205,8 @@ void Pass::compare_logits(const Setup& s) {
     const std::int64_t n = lengths[is_mtp];
     for (std::int64_t t = 0; want && row < rows && t < block.rows(); ++t)
       for (std::int64_t v = 0; first + t < n && v < block.cols(); ++v)
-        logits[is_mtp].add(block.f32()[t * block.row_stride + v], want[(row * n + first + t) * vocab + vocab_begin + v]);
+        logits[is_mtp].add(block.f32()[t * block.row_stride + v],
+                           want[(row * n + first + t) * vocab + vocab_begin + v]);
     if (first + block.rows() == tokens) ++row;
   };
 }
@@ -248,7 +249,7 @@ Choices choices_in_float32(const Setup& s) {
 /// Follows the compared pass's choices, and replaces them where they are to be replayed.
 void follow_routing(const Setup& s, const Choices& choices, Pass& pass, RoutingChange& change) {
   pass.stage.on_routing = [&choices, &change, replay = s.options.replay_routing](std::int64_t batch, int layer,
-                                                                                  View indices) {
+                                                                                 View indices) {
     const auto& before = choices.at({batch, layer});
     change.choices += indices.numel();
     change.changed += missing(before, indices);
