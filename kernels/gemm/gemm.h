@@ -9,8 +9,9 @@ using tensor::View;
 /// C = alpha · op(A) · op(B) + beta · D, row-major matrices (rank 2; row_stride honoured), op = transpose when asked.
 /// op(A) [M, K], op(B) [K, N], C [M, N]. D is C itself where `d` is empty, else of
 /// C's shape and type (a residual that is added on the way). beta 0 never reads D. M, N or K of 0 is allowed.
-/// Deterministic for one thread count. A and B have one type, float32 or (on a GPU) bf16; C has it too, or is float32.
-/// Products are added in float32 (TF32 is never used).
+/// Deterministic for one thread count. float32; on a GPU each of A, B, C may also be bf16. Products are added in
+/// float32 (TF32 is never used). bf16 C: a float32 operand is first rounded to bf16. float32 C, one operand bf16: the
+/// other, float32, is taken as the sum of two bf16 (16 bits of its 24).
 void gemm(const Stream& stream, View a, bool transpose_a, View b, bool transpose_b, View c, float alpha = 1,
           float beta = 0, View d = {});
 

@@ -11,27 +11,16 @@ using Out = cutlass::bfloat16_t;
 }  // namespace
 
 void grouped_gemm_sm90(const Stream& stream, View x, View w, bool transpose_w, View offsets, View y) {
-  using sm90::RowsAre;
   if (!grouped_gemm_takes_sm90(stream, x, w, y))
     fail_run("grouped_gemm: x {}, w {}, y {} do not suit Hopper's kernel", x.shape.text(), w.shape.text(),
              y.shape.text());
-  const auto* in = static_cast<const cutlass::bfloat16_t*>(x.data);
-  const auto* weights = static_cast<const cutlass::bfloat16_t*>(w.data);
-  sm90::GroupedProblem<Out> p{};
-  p.offsets = offsets.as<std::int64_t>();
-  p.groups = static_cast<int>(w.shape[0]);
-  p.rows = std::min(x.rows(), y.rows());
-  p.n = static_cast<int>(y.cols());
-  p.k = static_cast<int>(x.cols());
-  p.a = {in, x.row_stride, 0, x.row_stride};
-  p.b = {weights, 0, w.row_stride, w.shape[2]};
-  p.d = {static_cast<Out*>(y.data), y.row_stride, 0, y.row_stride};
+  const auto p = rows_problem<cutlass::bfloat16_t>(x, w, offsets, y);
   if (transpose_w)
     sm90::run_grouped<sm90::GroupedKernel<RowMajor, ColumnMajor, Out, false, Cluster>, RowsAre::m>(stream, p,
-                                                                                                 "grouped_gemm");
+                                                                                                   "grouped_gemm");
   else
     sm90::run_grouped<sm90::GroupedKernel<RowMajor, RowMajor, Out, false, Cluster>, RowsAre::m>(stream, p,
-                                                                                              "grouped_gemm");
+                                                                                                "grouped_gemm");
 }
 
 }  // namespace eddy::kernels::cuda

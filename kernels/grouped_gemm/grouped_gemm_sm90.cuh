@@ -2,46 +2,24 @@
 // One product a group, all in one persistent launch: CUTLASS's pointer-array kernel for Hopper (one warp group loads
 // tiles through TMA, two multiply with wgmma; each block rewrites its TMA descriptors when it comes to another group).
 // Sizes, addresses and strides of the groups are filled in on the device, so the host never learns the offsets.
-#include <cute/tensor.hpp>
 #include <cutlass/cutlass.h>
+#include <cutlass/gemm/device/gemm_universal_adapter.h>
+#include <cute/tensor.hpp>
 #include <cutlass/epilogue/collective/collective_builder.hpp>
 #include <cutlass/epilogue/dispatch_policy.hpp>
 #include <cutlass/gemm/collective/collective_builder.hpp>
-#include <cutlass/gemm/device/gemm_universal_adapter.h>
 #include <cutlass/gemm/dispatch_policy.hpp>
 #include <cutlass/gemm/group_array_problem_shape.hpp>
 #include <cutlass/gemm/kernel/gemm_universal.hpp>
 
-#include "kernels/common/cuda.cuh"
 #include "kernels/grouped_gemm/grouped_gemm_cuda.h"
+#include "kernels/grouped_gemm/grouped_problem.cuh"
 
 namespace eddy::kernels::cuda::sm90 {
 
-/// Where group e's operands lie: element `data + first row · row_step + e · group_step`, `stride` elements from one line
-/// to the next along the axis that is not contiguous.
-template <class T>
-struct GroupedOperand {
-  T* data;
-  std::int64_t row_step, group_step, stride;
-};
-
-/// D_e [m, n] = A_e [m, k] · B_e [n, k]^T + beta · D_e over groups of rows [offsets[e], offsets[e + 1]).
-template <class Out>
-struct GroupedProblem {
-  const std::int64_t* offsets;
-  int groups;
-  std::int64_t rows;  // that the grouped operands have: what offsets may not pass
-  int m, n, k;        // the one along the groups' rows is not read
-  GroupedOperand<const cutlass::bfloat16_t> a, b;
-  GroupedOperand<Out> d;
-  float beta;
-};
-
-/// What the groups' rows are in the product.
-enum class RowsAre { m, k };
-
 /// LayoutA: RowMajor where A's k axis is contiguous, ColumnMajor where m is; LayoutB: ColumnMajor where B's k axis is
-/// contiguous, RowMajor where n is (CUTLASS names the layout of B [k, n]). Accumulate: whether beta may be other than 0.
+/// contiguous, RowMajor where n is (CUTLASS names the layout of B [k, n]). Accumulate: whether beta may be other than
+/// 0.
 template <class LayoutA, class LayoutB, class Out, bool Accumulate, class Cluster>
 struct GroupedKernel {
   using Shape = cutlass::gemm::GroupProblemShape<cute::Shape<int, int, int>>;
@@ -100,15 +78,14 @@ struct GroupArrays {
   }
 };
 
-template <RowsAre rows_are, class Arrays, class Out>
-__global__ void fill_groups(GroupedProblem<Out> p, Arrays out) {
+template <RowsAre rows_are, class Problem, class Arrays>
+__global__ void fill_groups(Problem p, Arrays out) {
   for (int e = blockIdx.x * blockDim.x + threadIdx.x; e < p.groups; e += gridDim.x * blockDim.x) {
-    const std::int64_t end = min(max(p.offsets[e + 1], std::int64_t{0}), p.rows);
-    const std::int64_t begin = min(max(p.offsets[e], std::int64_t{0}), end);
-    const int rows = static_cast<int>(end - begin);
-    out.a[e] = p.a.data + begin * p.a.row_step + e * p.a.group_step;
-    out.b[e] = p.b.data + begin * p.b.row_step + e * p.b.group_step;
-    out.d[e] = p.d.data + begin * p.d.row_step + e * p.d.group_step;
+    const auto [begin, count] = group_rows(p, e);
+    const int rows = static_cast<int>(count);
+    out.a[e] = group_data(p.a, begin, e);
+    out.b[e] = group_data(p.b, begin, e);
+    out.d[e] = group_data(p.d, begin, e);
     set_stride(out.a_stride[e], p.a.stride);
     set_stride(out.b_stride[e], p.b.stride);
     set_stride(out.d_stride[e], p.d.stride);
@@ -126,9 +103,10 @@ inline void check_status(cutlass::Status status, const char* what) {
 }
 
 template <class Kernel, RowsAre rows_are, class Out>
-void run_grouped(const Stream& stream, const GroupedProblem<Out>& problem, const char* what) {
+void run_grouped(const Stream& stream, const GroupedProblem<cutlass::bfloat16_t, Out>& problem, const char* what) {
   using Gemm = typename Kernel::Gemm;
   using Arrays = GroupArrays<Kernel, Out>;
+  static_assert(Gemm::GemmKernel::SharedStorageSize <= cutlass::gemm::collective::detail::sm90_smem_capacity_bytes);
   const auto& gpu = stream.state<GroupedGemmGpu>();
   const Scratch memory(stream, Arrays::kBytesPerGroup * static_cast<std::size_t>(problem.groups));
   const Arrays arrays(memory.as<std::byte>(), problem.groups);
