@@ -14,18 +14,6 @@ using eddy::device::Stream;
 
 namespace {
 
-/// One stream a process; a CPU stream, and the test skipped, without a GPU.
-const Stream& gpu(Session& session) {
-  static Stream stream;
-  if (stream.on_gpu() || eddy_test::skipped) return stream;
-  std::string why;
-  if (eddy::device::gpu_count(&why) == 0)
-    eddy_test::skip(why);
-  else
-    stream = eddy::device::open_gpu(choose_gpu(session).index, std::size_t{512} << 20);
-  return stream;
-}
-
 std::unique_ptr<Communicator> everybody(Session& session, const std::string& name) {
   std::vector<int> all(static_cast<std::size_t>(session.size()));
   for (int r = 0; r < session.size(); ++r) all[static_cast<std::size_t>(r)] = r;
@@ -61,37 +49,32 @@ void try_backend(Session& session, const Stream& stream, Backend backend, const 
   }
 }
 
-}  // namespace
-
-TEST_CASE("by way of the host, ranks sharing a GPU or not") {
-  Session session;
-  session.set_timeout(100);
-  const Stream& stream = gpu(session);
-  if (!stream.on_gpu()) return;
-  try_backend(session, stream, Backend::mpi, "mpi");
-}
-
-TEST_CASE("by NCCL, where each rank has a GPU of its own; else it is refused") {
-  Session session;
-  session.set_timeout(100);
-  const Stream& stream = gpu(session);
-  if (!stream.on_gpu()) return;
+/// By NCCL where each rank has a GPU of its own; else it is refused.
+void try_nccl(Session& session, const Stream& stream, bool is_shared) {
   const std::string shared = shared_gpu(session.world());
-  const bool is_shared = choose_gpu(session).sharing > 1;
-  if (session.size() == 1) CHECK_FALSE(is_shared);
   CHECK(shared.empty() != is_shared);
   const Transports automatic(session.world(), Backend::automatic);
-  CHECK(automatic.backend() == (shared.empty() ? Backend::nccl : Backend::mpi));
-  if (shared.empty())
-    try_backend(session, stream, Backend::nccl, "nccl");
-  else
+  CHECK(automatic.backend() == (is_shared ? Backend::mpi : Backend::nccl));
+  if (is_shared)
     CHECK_THROWS_WITH(Transports(session.world(), Backend::nccl), contains_text("comm.backend=mpi"));
+  else
+    try_backend(session, stream, Backend::nccl, "nccl");
 }
 
-TEST_CASE("data on a GPU in a group that nothing is attached to") {
+}  // namespace
+
+TEST_CASE("data on GPUs between ranks: by way of the host, by NCCL, and with nothing attached") {
+  std::string why;
+  if (eddy::device::gpu_count(&why) == 0) return eddy_test::skip(why);
   Session session;
-  const Stream& stream = gpu(session);
-  if (!stream.on_gpu() || session.size() == 1) return;
-  const auto c = everybody(session, "bare");
-  CHECK_THROWS_WITH(c->broadcast(nullptr, 1, Dtype::f32, 0, stream), contains_text("comm.backend"));
+  session.set_timeout(100);
+  const GpuChoice choice = choose_gpu(session);
+  if (session.size() == 1) CHECK(choice.sharing == 1);
+  const Stream stream = eddy::device::open_gpu(choice.index, std::size_t{512} << 20);
+  if (session.size() > 1) {
+    const auto c = everybody(session, "bare");
+    CHECK_THROWS_WITH(c->broadcast(nullptr, 1, Dtype::f32, 0, stream), contains_text("comm.backend"));
+  }
+  try_backend(session, stream, Backend::mpi, "mpi");
+  try_nccl(session, stream, choice.sharing > 1);
 }
