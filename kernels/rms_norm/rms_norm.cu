@@ -35,8 +35,9 @@ __device__ float row_sum(float v, float* slots) {
 /// y = x · inv_rms · weight, of x + sum where kAdd. blockDim.x threads have a row, K packs of N elements each, which
 /// stay in registers between the two uses; threadIdx.y is the row within the block.
 template <int K, int N, bool kAdd, class T>
-__global__ void __launch_bounds__(1024) norm_rows(Matrix<const T> x, Matrix<T> sum, const T* weight, float eps,
-                                                  Matrix<T> y, float* inv_rms, std::int64_t rows, int cols) {
+__global__ void __launch_bounds__(1024)
+    norm_rows(Matrix<const T> x, Matrix<T> sum, const T* weight, float eps, Matrix<T> y, float* inv_rms,
+              std::int64_t rows, int cols, float per_col) {
   __shared__ float slots[32];
   const std::int64_t r = std::int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
   const int packs = r < rows ? cols / N : 0;  // a thread beyond the last row only takes part in the barrier
@@ -64,15 +65,20 @@ __global__ void __launch_bounds__(1024) norm_rows(Matrix<const T> x, Matrix<T> s
 #pragma unroll
     for (int j = 0; j < N; ++j) squares += to_float(v[k].v[j]) * to_float(v[k].v[j]);
   }
-  const float inverse = rsqrtf(row_sum(squares, slots) / static_cast<float>(cols) + eps);
+  Pack<T, N> w[K];  // on their way during the sum
+#pragma unroll
+  for (int k = 0; k < K; ++k) {
+    const int i = first + k * width;
+    if (i < packs) w[k] = load_pack<N>(weight + i * N);
+  }
+  const float inverse = rsqrtf(row_sum(squares, slots) * per_col + eps);
 #pragma unroll
   for (int k = 0; k < K; ++k) {
     const int i = first + k * width;
     if (i >= packs) continue;
-    const Pack<T, N> w = load_pack<N>(weight + i * N);
     float out[N];
 #pragma unroll
-    for (int j = 0; j < N; ++j) out[j] = to_float(v[k].v[j]) * inverse * to_float(w.v[j]);
+    for (int j = 0; j < N; ++j) out[j] = to_float(v[k].v[j]) * inverse * to_float(w[k].v[j]);
     store_pack(y.row(r) + i * N, pack_of<T>(out));
   }
   if (inv_rms && first == 0 && r < rows) inv_rms[r] = inverse;
@@ -129,13 +135,13 @@ void forward(const Stream& stream, const View& x, const View& sum, const View& w
     const unsigned width = row_threads<K>(row_packs);
     const dim3 block(width, std::max(1u, 256 / width));
     const auto grid = static_cast<unsigned>(ceil_div(rows, block.y));
-    norm_rows<K, N, kAdd, T>
-        <<<grid, block, 0, device::native(stream)>>>(in, total, w, eps, out, inverse, rows, static_cast<int>(cols));
+    norm_rows<K, N, kAdd, T><<<grid, block, 0, device::native(stream)>>>(
+        in, total, w, eps, out, inverse, rows, static_cast<int>(cols), 1.0f / static_cast<float>(cols));
   };
   if (!wide)
     norm_rows_any<kAdd, T><<<static_cast<unsigned>(rows), kAnyThreads, 0, device::native(stream)>>>(in, total, w, eps,
                                                                                                     out, inverse, cols);
-  else if (row_packs > 256)
+  else if (row_packs > (kAdd ? 2 * 1024 : 256))  // with two operands two packs of each are enough on their way
     go(std::integral_constant<int, 4>{});
   else
     go(std::integral_constant<int, 2>{});

@@ -80,9 +80,9 @@ void weigh(const RouterConfig& c, const float* scores, const std::int32_t* indic
 
 void router(const Stream& stream, View logits, View bias, View valid, const RouterConfig& config, View scores,
             View indices, View weights) {
+  check(config, "router");
   if constexpr (device::kCuda)
     if (stream.on_gpu()) return cuda::router(stream, logits, bias, valid, config, scores, indices, weights);
-  check(config, "router");
   const Rows in = rows_of(logits, -1, config.experts, {"router", "logits"});
   const std::int64_t tokens = in.rows, k = config.top_k;
   const Rows out = rows_of(scores, tokens, config.experts, {"router", "scores"});
@@ -111,9 +111,9 @@ void router(const Stream& stream, View logits, View bias, View valid, const Rout
 
 void router_replay(const Stream& stream, View logits, View indices, const RouterConfig& config, View scores,
                    View weights) {
+  check(config, "router_replay");
   if constexpr (device::kCuda)
     if (stream.on_gpu()) return cuda::router_replay(stream, logits, indices, config, scores, weights);
-  check(config, "router_replay");
   const Rows in = rows_of(logits, -1, config.experts, {"router_replay", "logits"});
   const std::int64_t tokens = in.rows, k = config.top_k;
   const Rows out = rows_of(scores, tokens, config.experts, {"router_replay", "scores"});
@@ -129,9 +129,9 @@ void router_replay(const Stream& stream, View logits, View indices, const Router
 
 void router_backward(const Stream& stream, View dweights, View scores, View indices, View dscores,
                      const RouterConfig& config, View dlogits) {
+  check(config, "router_backward");
   if constexpr (device::kCuda)
     if (stream.on_gpu()) return cuda::router_backward(stream, dweights, scores, indices, dscores, config, dlogits);
-  check(config, "router_backward");
   const Rows s = rows_of(scores, -1, config.experts, {"router_backward", "scores"});
   const std::int64_t tokens = s.rows, k = config.top_k;
   const float* dw = floats_of(dweights, tokens * k, {"router_backward", "dweights"});

@@ -9,7 +9,7 @@ namespace eddy::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kUnroll = 2;  // packs of each operand that a thread has in flight
+constexpr int kUnroll = 2;  // rows that a thread has in flight where nothing is summed
 
 template <class T>
 struct Matrix {
@@ -112,10 +112,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// The same behind weights. blockDim.x threads (whole warps) have a row, threadIdx.y is the row within the block; the
-/// barrier for dweights comes after everything was read and written. Three blocks a multiprocessor (80 registers a
-/// thread) keep enough bytes on their way.
+/// barrier for dweights comes after everything was read and written. One pack of each operand at a time: with two the
+/// registers leave fewer bytes on their way.
 template <int N, class T>
-__global__ void __launch_bounds__(kThreads, 3)
+__global__ void __launch_bounds__(kThreads)
     weighted_backward(Matrix<const T> dact, Matrix<const T> gate_up, const float* weights, Matrix<T> dgate_up,
                       float* dweights, Matrix<T> act, std::int64_t rows, int cols) {
   __shared__ float slots[kThreads / 32];
@@ -123,34 +123,22 @@ __global__ void __launch_bounds__(kThreads, 3)
   const int packs = r < rows ? cols / N : 0, width = static_cast<int>(blockDim.x);
   const float weight = r < rows ? weights[r] : 0.f;
   float dot = 0;
-  for (int begin = static_cast<int>(threadIdx.x); begin < packs; begin += kUnroll * width) {
-    Pack<T, N> gate[kUnroll], up[kUnroll], back[kUnroll];
+  for (int i = static_cast<int>(threadIdx.x); i < packs; i += width) {
+    const Pack<T, N> gate = load_pack<N>(gate_up.row(r) + i * N), up = load_pack<N>(gate_up.row(r) + cols + i * N),
+                     back = load_pack<N>(dact.row(r) + i * N);
+    float dgate[N], dup[N], again[N];
 #pragma unroll
-    for (int u = 0; u < kUnroll; ++u) {
-      const int i = begin + u * width;
-      if (i >= packs) continue;
-      gate[u] = load_pack<N>(gate_up.row(r) + i * N);
-      up[u] = load_pack<N>(gate_up.row(r) + cols + i * N);
-      back[u] = load_pack<N>(dact.row(r) + i * N);
+    for (int j = 0; j < N; ++j) {
+      const float b = to_float(back.v[j]);
+      const Gradients g = gradients<T>(b * weight, to_float(gate.v[j]), to_float(up.v[j]));
+      dgate[j] = g.gate;
+      dup[j] = g.up;
+      again[j] = g.act * weight;
+      dot += b * g.act;
     }
-#pragma unroll
-    for (int u = 0; u < kUnroll; ++u) {
-      const int i = begin + u * width;
-      if (i >= packs) continue;
-      float dgate[N], dup[N], again[N];
-#pragma unroll
-      for (int j = 0; j < N; ++j) {
-        const float b = to_float(back[u].v[j]);
-        const Gradients g = gradients<T>(b * weight, to_float(gate[u].v[j]), to_float(up[u].v[j]));
-        dgate[j] = g.gate;
-        dup[j] = g.up;
-        again[j] = g.act * weight;
-        dot += b * g.act;
-      }
-      store_pack(dgate_up.row(r) + i * N, pack_of<T>(dgate));
-      store_pack(dgate_up.row(r) + cols + i * N, pack_of<T>(dup));
-      store_pack(act.row(r) + i * N, pack_of<T>(again));
-    }
+    store_pack(dgate_up.row(r) + i * N, pack_of<T>(dgate));
+    store_pack(dgate_up.row(r) + cols + i * N, pack_of<T>(dup));
+    store_pack(act.row(r) + i * N, pack_of<T>(again));
   }
   dot = warp_sum(dot);
   const int warps = width / 32;
@@ -253,7 +241,7 @@ void swiglu_weighted_backward(const Stream& stream, View dact, View gate_up, Vie
   with_packs(kOp, gate_up, dact, {dgate_up, act}, [&](auto t, auto pack) {
     using T = decltype(t);
     constexpr int N = decltype(pack)::value;
-    const unsigned width = width_for(ceil_div(cols / N, kUnroll), 32);
+    const unsigned width = width_for(cols / N, 32);
     const dim3 block(width, kThreads / width);
     weighted_backward<N, T><<<static_cast<unsigned>(ceil_div(rows, block.y)), block, 0, device::native(stream)>>>(
         matrix<const T>(dact), matrix<const T>(gate_up), static_cast<const float*>(weights.data), matrix<T>(dgate_up),

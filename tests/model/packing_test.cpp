@@ -32,11 +32,11 @@ Result run(const std::vector<TinyRow>& rows, const model::StageOptions& options,
   for (const TinyRow& row : rows) {
     const MicroBatch b = batch_of(row);
     auto out = m.stage.forward(b, {}, model::Pass::train, {0.1, 0.03, 0.5});
-    r.loss += out.loss;
     model::WeightGradients later;
     m.stage.backward(b, std::move(out.saved), {}, defer ? &later : nullptr);
     later.run();
   }
+  r.loss = m.stage.take_losses();
   for (const auto& p : m.store.all())
     if (p.grad) r.grads.insert(r.grads.end(), p.grad.f32(), p.grad.f32() + p.grad.numel());
   return r;

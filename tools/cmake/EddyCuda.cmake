@@ -46,7 +46,10 @@ eddy_need_headers(EDDY_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h "cudnn-frontend >
 set(CMAKE_CUDA_ARCHITECTURES OFF)  # CMake 3.25 knows no 90a: the flags below say it
 set(CMAKE_CUDA_HOST_COMPILER ${CMAKE_CXX_COMPILER})
 enable_language(CUDA)
-set(CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS} -std=c++20 --expt-relaxed-constexpr --expt-extended-lambda -Xcompiler=-Wno-psabi")
+# CMake 3.25 does not know nvcc's flag for C++20.
+set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+set(CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS} --expt-relaxed-constexpr --expt-extended-lambda -Xcompiler=-Wno-psabi")
 # fmt 9 leaves constexpr out where it sees nvcc, and then cannot check its format strings.
 string(APPEND CMAKE_CUDA_FLAGS " -DFMT_USE_CONSTEXPR=1")
 if(CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
