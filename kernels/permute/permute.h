@@ -6,6 +6,7 @@ namespace eddy::kernels {
 using device::Stream;
 using tensor::View;
 
+/// x and y are of one type: float32, on a GPU also bf16 (sums in float32).
 /// y[r] = x[rows[r]]; rows int32 [R], an entry of -1 gives zeros. x [T, H], y [R, H].
 void gather_rows(const Stream& stream, View x, View rows, View y);
 /// y[t] = Σ_j weights[t, j] · x[slots[t, j]] (+ y[t] when accumulate), a gather in fixed order: no atomics,
