@@ -7,8 +7,8 @@ using device::Stream;
 using tensor::View;
 
 /// Vocabulary-parallel cross-entropy in two steps with the ranks' reduction between them (Shoeybi et al. 2019, §3).
-/// logits [T, V_local] of the vocabulary's part beginning at vocab_begin; labels int32 [T], -1: not counted.
-/// row_max [T] = max over this part.
+/// logits [T, V_local] (float32, on a GPU also bf16; the statistics float32) of the vocabulary's part beginning at
+/// vocab_begin; labels int32 [T], -1: not counted. row_max [T] = max over this part.
 void cross_entropy_max(const Stream& stream, View logits, View row_max);
 /// Given the global row_max: sum_exp [T] = Σ exp(logit - row_max) over this part, target [T] = logit - row_max of the
 /// label where it lies in this part, else 0.
