@@ -6,7 +6,8 @@ namespace eddy::kernels {
 using device::Stream;
 using tensor::View;
 
-/// DeepSeek-V3's router (arXiv 2412.19437, eq. 12–16, and its modeling code).
+/// DeepSeek-V3's router (arXiv 2412.19437, eq. 12–16, and its modeling code). A GPU routes to up to 32 of 512 experts
+/// in 32 groups.
 struct RouterConfig {
   int experts = 0, top_k = 0;
   int groups = 1, groups_kept = 1;  ///< group-limited: a group's score is the sum of its two best (noaux_tc) or its
@@ -26,8 +27,8 @@ void router(const Stream& stream, View logits, View bias, View valid, const Rout
 /// Only the weights, for choices made before (recomputation, replay): logits, indices → scores, weights.
 void router_replay(const Stream& stream, View logits, View indices, const RouterConfig& config, View scores,
                    View weights);
-/// dlogits [T, E] (overwritten) from dweights [T, k]; dscores [T, E] (may be empty) is added: a gradient that reaches
-/// the scores directly (the balance loss).
+/// dlogits [T, E] (overwritten; on a GPU also bf16) from dweights [T, k]; dscores [T, E] (may be empty) is added: a
+/// gradient that reaches the scores directly (the balance loss).
 void router_backward(const Stream& stream, View dweights, View scores, View indices, View dscores,
                      const RouterConfig& config, View dlogits);
 
