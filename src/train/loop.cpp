@@ -101,10 +101,12 @@ void Loop::save() {
   auto& optimizer = p_.engine.optimizer();
   auto& world = *p_.engine.groups().world;
   const double begin = seconds();
+  p_.session.set_timeout(p_.config.comm.while_files());
   checkpoint::save(world, folder,
                    describe(p_.choice, p_.config, progress_, optimizer.updates(), p_.tokenizer_hash, p_.bits),
                    optimizer.owned(), {.fill = {}, .attachments = p_.attachments, .progress = {}});
   on_rank_0(world, [&] { checkpoint::prune(p_.dir.checkpoints(), p_.config.checkpoint.keep); });
+  p_.session.set_timeout(p_.config.comm.timeout_s);
   saved_step_ = progress_.step;
   log::info("step {}: checkpoint {} in {}", progress_.step, folder.string(), duration(seconds() - begin));
 }
@@ -120,6 +122,7 @@ void Loop::show(const StepMetrics& m) {
 
 Exit Loop::run() {
   const auto& config = p_.config;
+  p_.session.set_timeout(config.comm.timeout_s);
   while (progress_.step < p_.total_steps) {
     bool stop = false;
     StepMetrics metrics = train_one(stop);

@@ -107,6 +107,8 @@ void RunOptions::add_to(Options& o) {
 void CommOptions::add_to(Options& o) {
   o.add("comm.timeout_s", &timeout_s, "seconds after which an operation that does not return ends the job (0: never)",
         {.min = 0});
+  o.add("comm.file_timeout_s", &file_timeout_s,
+        "the same while ranks wait for one that loads or saves files (0: six times comm.timeout_s)", {.min = 0});
 }
 
 void Config::add_to(Options& o) {
