@@ -71,6 +71,8 @@ TEST_CASE("eddy-chat says what is wrong") {
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1,512", "--max-tokens", "4"}, "id 512");
   refused({"eddy-chat", "--model", model, "--prompt", "hello"}, "tokenizer");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--max-tokens", "1000"}, "256 positions");
+  refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--max-tokens", "1000000000"}, "256 positions");
+  refused({"eddy-chat", "--model", model, "--input", model}, "it is a folder");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--prompt", "a"}, "one of");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--temperature", "0"}, "temperature");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--parallel.tp=3"}, "parallel.tp", 3);

@@ -24,6 +24,7 @@ TEST_CASE("arguments") {
   CHECK(refused({"from-hf", "--in", "x"}, {"out"}) == "");
   CHECK(refused({"from-hf", "--in", "x", "--out", "y", "--dtype", "f16"}, {"dtype"}) == "");
   CHECK(refused({"to-hf", "--in", "x", "--out", "y", "--shard-size", "big"}, {"shard-size"}) == "");
+  CHECK(refused({"to-hf", "--in", "x", "--out", "y", "--shard-size", "0"}, {"shard-size", "5GB"}) == "");
   CHECK(refused({"diff", "x"}, {"two"}) == "");
   for (const char* command : {"from-hf", "to-hf", "inspect", "verify", "diff", "reshard"})
     CHECK(convert({command, "--help"}).status == 0);
