@@ -89,7 +89,7 @@ int to_hf(comm::Session& session, const Arguments& arguments) {
   const checkpoint::Checkpoint from(in);
   const Export e{from, saved_model(from), parse_choice(dtype)};
   const hf::ShardPlan plan = hf::plan_shards(e.declared(), shard_bytes);
-  const fs::path final_name = fs::path(out).has_filename() ? fs::path(out) : fs::path(out).parent_path();
+  const fs::path final_name = out;
   const fs::path unfinished = final_name.string() + ".tmp";
   comm::Communicator& world = session.world();
   try {

@@ -82,7 +82,9 @@ TEST_CASE("outputs that exist, or cannot be") {
   CHECK(read_file(dir / "mine/thesis.tex") == "x");
   CHECK(converts({"to-hf", "--in", dir / "c", "--out", dir / "hf"}) == "");
   CHECK(refused({"to-hf", "--in", dir / "c", "--out", dir / "hf"}, {"exists"}) == "");
-  CHECK(converts({"to-hf", "--in", dir / "c", "--out", dir / "hf", "--overwrite"}) == "");
+  CHECK(converts({"to-hf", "--in", dir / "c", "--out", dir / "hf/", "--overwrite"}) == "");
+  CHECK(converts({"to-hf", "--in", dir / "c/", "--out", dir / "new_hf/"}) == "");
+  CHECK(converts({"from-hf", "--in", dir / "new_hf/", "--out", dir / "new_c//"}) == "");
   CHECK(tensors(dir / "hf") == tensors(in));
 }
 
