@@ -22,6 +22,9 @@
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
+extern "C" const char* __lsan_default_options() {  // NOLINT: the sanitizer's name
+  return "print_suppressions=0";
+}
 /// What libraries leak: PMIx of its queries, HDF5 of an object header that it finds damaged.
 extern "C" const char* __lsan_default_suppressions() {  // NOLINT: the sanitizer's name
   return "leak:libpmix\nleak:libhdf5\n";
