@@ -35,7 +35,9 @@ std::vector<tensor::Slice> pieces(const std::string& name, Dtype dtype, const st
   return out;
 }
 
-void check_output(const fs::path& out, bool overwrite, bool ours) {
+void check_output(std::string& given, bool overwrite, bool ours) {
+  while (given.size() > 1 && given.ends_with('/')) given.pop_back();
+  const fs::path out = given;
   if (!fs::exists(out)) {
     const fs::path parent = fs::absolute(out).parent_path();
     if (!fs::is_directory(parent)) fail_input("{}: the folder to write into does not exist", parent.string());

@@ -26,8 +26,8 @@ std::vector<tensor::Slice> pieces(const std::string& name, Dtype dtype, const st
                                   const std::vector<std::int64_t>& begin, const std::vector<std::int64_t>& extent);
 
 /// Refuses an output that stands in the way: what exists is replaced only with --overwrite, and only when `ours` says
-/// that it is of the kind that would be written.
-void check_output(const std::filesystem::path& out, bool overwrite, bool ours);
+/// that it is of the kind that would be written. Takes slashes off its end.
+void check_output(std::string& out, bool overwrite, bool ours);
 
 /// The configuration of the model in a checkpoint, and whether it has the multi-token-prediction layer (and its
 /// copies).

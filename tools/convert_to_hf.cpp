@@ -82,12 +82,14 @@ int to_hf(comm::Session& session, const Arguments& arguments) {
   options.add("overwrite", &overwrite, "replace a folder that exists");
   if (!options.parse(arguments)) return 0;
   const std::uint64_t shard_bytes = parse_bytes(shard_size, "--shard-size");
+  if (shard_bytes == 0)
+    fail_input("--shard-size {}: a file needs at least one byte; write for example 5GB", shard_size);
   check_output(out, overwrite, looks_exported(out));
 
   const checkpoint::Checkpoint from(in);
   const Export e{from, saved_model(from), parse_choice(dtype)};
   const hf::ShardPlan plan = hf::plan_shards(e.declared(), shard_bytes);
-  const fs::path final_name = fs::path(out).has_filename() ? fs::path(out) : fs::path(out).parent_path();
+  const fs::path final_name = out;
   const fs::path unfinished = final_name.string() + ".tmp";
   comm::Communicator& world = session.world();
   try {

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -14,6 +13,7 @@
 #include "comm/session.h"
 #include "generate/chat.h"
 #include "generate/generator.h"
+#include "io/file.h"
 
 namespace {
 using namespace eddy;
@@ -43,7 +43,7 @@ void add_options(Options& o, ChatOptions& c) {
   o.add("top-p", &c.sampling.top_p, "draw from the likeliest tokens that have this share of the probability",
         {.min = 1e-9, .max = 1});
   o.add("seed", &c.sampling.seed, "of the draws");
-  o.add("max-tokens", &c.max_tokens, "longest answer, tokens", {.min = 1});
+  o.add("max-tokens", &c.max_tokens, "longest answer, tokens", {.min = 1, .max = 1 << 30});
   o.add("json", &c.json, "print one JSON object a prompt: prompt, ids, text", {.command_line_only = true});
   o.add("parallel.tp", &c.layout.tp, "tensor parallelism, ranks", {.min = 1});
   o.add("parallel.ep", &c.layout.ep, "expert parallelism, ranks", {.min = 1});
@@ -72,8 +72,7 @@ Ids parse_ids(const std::string& text) {
 }
 
 std::vector<std::string> read_prompts(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) fail_input("{}: cannot be read", path);
+  std::istringstream in(io::read_file(path));
   std::vector<std::string> prompts;
   const bool jsonl = path.size() > 6 && path.ends_with(".jsonl");
   int number = 0;
@@ -113,6 +112,9 @@ class Chat {
   }
   Ids ids_of(const std::string& prompt) { return ids_of(generate::Dialogue{o_.system, {{true, prompt}}}); }
   void load(comm::Session& session, std::int64_t tokens) {
+    if (tokens > positions())  // before memory is taken
+      fail_input("prompt and answer take {} tokens, the model has {} positions; give a smaller --max-tokens", tokens,
+                 positions());
     generator_.emplace(session.world(), source_, o_.layout, tokens);
   }
   std::int64_t positions() const { return source_.config().max_position_embeddings; }

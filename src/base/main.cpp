@@ -5,9 +5,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/process.h"
 
 namespace eddy {
 int run_main(const std::string& program, const std::function<int()>& body) {
+  report_file_size_limit();
   try {
     return body();
   } catch (const Error& e) {

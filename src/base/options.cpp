@@ -206,7 +206,7 @@ bool Options::parse(const List& arguments) {
     for (const auto& path : files->second) impl_->read_file(path);
   for (const auto& [key, values] : said) impl_->set(*impl_->find(key), values, "command line");
   for (const auto& o : impl_->options)
-    if (o.rule.required && !given(o.key)) fail_input("{}: '{}' must be given ({})", impl_->program, o.key, o.help);
+    if (o.rule.required && !given(o.key)) fail_input("--{} must be given ({})", o.key, o.help);
   return true;
 }
 

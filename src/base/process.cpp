@@ -48,6 +48,10 @@ bool runs_here(const ProcessId& process) {
   return started != 0 && (process.started == 0 || process.started == started);
 }
 
+void report_file_size_limit() {
+  signal(SIGXFSZ, SIG_IGN);
+}
+
 std::uint64_t resident_bytes() {
   std::ifstream file("/proc/self/statm");
   std::uint64_t total = 0, resident = 0;

@@ -14,6 +14,8 @@ struct ProcessId {
 ProcessId this_process();
 /// Does this very process run now on this host (its `host` must be ours)? `started` 0 is not compared.
 bool runs_here(const ProcessId& process);
+/// From now on a file that grows beyond the user's limit (ulimit -f) is an error on writing, not the end by SIGXFSZ.
+void report_file_size_limit();
 /// Resident memory of this process in bytes; 0 where /proc does not tell.
 std::uint64_t resident_bytes();
 /// Memory this host can still give to programs, in bytes; 0 where /proc does not tell.

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -16,7 +17,16 @@ namespace {
 constexpr int kAbortTag = 1;
 constexpr auto kLadderStep = 250ms, kLadderEnd = 2000ms;  // by how much a rank lets the next lower one speak first
 constexpr auto kPatience = 10s;                           // for another rank's MPI_Abort to reach this one
+std::atomic<bool> finalize_allowed = true;
 }  // namespace
+
+void forbid_finalize() noexcept {
+  finalize_allowed = false;
+}
+
+bool may_finalize() noexcept {
+  return finalize_allowed;
+}
 
 bool Abort::announced() const {
   if (!control_) return false;

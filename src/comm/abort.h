@@ -19,16 +19,21 @@ class Abort {
   [[noreturn]] void now(int status, const std::string& message, const std::function<void()>& last = {});
   /// Waits for another rank to abort the job; does so itself after a while.
   [[noreturn]] void await(int status);
+  /// Aborts the job in silence.
+  [[noreturn]] void end(int status);
 
   MPI_Comm control() const { return control_.get(); }
 
  private:
   bool announced() const;
   void announce() const;
-  [[noreturn]] void end(int status);
   MpiHandle control_;
   int rank_, size_;
   std::mutex mutex_;  ///< held to the end by the first thread that aborts
 };
+
+/// From now on this process does not call MPI_Finalize, in which a library would crash; several ranks end by MPI_Abort.
+void forbid_finalize() noexcept;
+bool may_finalize() noexcept;
 
 }  // namespace eddy::comm

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "comm/abort.h"
 #include "io/hdf5_check.h"
 
 namespace eddy::io {
@@ -43,20 +44,26 @@ H5Id access_list(const H5Options& options) {
   if (!good) fail_run("HDF5 refuses the file access options: {}", deepest_message());
   return list;
 }
+
+int close_file(std::int64_t id) {
+  const int result = H5Fclose(id);
+  if (result < 0) comm::forbid_finalize();  // HDF5 keeps what it has freed, and frees it again within MPI_Finalize
+  return result;
+}
 }  // namespace
 
 H5File H5File::create(const fs::path& path, const H5Options& options) {
   const H5Id access = access_list(options), creation = property_list(H5P_FILE_CREATE);
   H5Pset_obj_track_times(creation.get(), false);
-  return {checked(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose, Exit::failed, path,
+  return {checked(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), close_file, Exit::failed, path,
                   "", "create the file"),
           path, true};
 }
 
 H5File H5File::open(const fs::path& path, const H5Options& options, bool write) {
   const H5Id access = access_list(options);
-  return {checked(H5Fopen(path.c_str(), write ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access.get()), H5Fclose, Exit::unusable,
-                  path, "", "open it as HDF5"),
+  return {checked(H5Fopen(path.c_str(), write ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access.get()), close_file,
+                  Exit::unusable, path, "", "open it as HDF5"),
           path, write};
 }
 

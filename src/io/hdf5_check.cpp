@@ -1,6 +1,8 @@
 #include "io/hdf5_check.h"
 
+#include <algorithm>
 #include <mutex>
+#include <string_view>
 
 namespace eddy::io::detail {
 
@@ -22,6 +24,13 @@ std::string deepest_message() {
   };
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, first, &text);
   H5Eclear2(H5E_DEFAULT);
+  // "file write failed: time = …, filename = …, error message = 'File too large', buf = …": the system's words are
+  // enough.
+  static constexpr std::string_view kWords = "error message = '";
+  if (const auto words = text.find(kWords), time = text.find(": time = "); std::max(words, time) != std::string::npos) {
+    const auto begin = words + kWords.size();
+    text = text.substr(0, time) + ": " + text.substr(begin, text.find('\'', begin) - begin);
+  }
   return text.empty() ? "no message from HDF5" : text;
 }
 

@@ -111,10 +111,12 @@ void Loop::save() {
       device::copy_to_host(stream, on_gpu[i], host, owned[i].view.bytes());
     };
   }
+  p_.session.set_timeout(p_.config.comm.while_files());
   checkpoint::save(world, folder,
                    describe(p_.choice, p_.config, progress_, optimizer.updates(), p_.tokenizer_hash, p_.bits), owned,
                    options);
   on_rank_0(world, [&] { checkpoint::prune(p_.dir.checkpoints(), p_.config.checkpoint.keep); });
+  p_.session.set_timeout(p_.config.comm.timeout_s);
   saved_step_ = progress_.step;
   log::info("step {}: checkpoint {} in {}", progress_.step, folder.string(), duration(seconds() - begin));
 }
@@ -130,6 +132,7 @@ void Loop::show(const StepMetrics& m) {
 
 Exit Loop::run() {
   const auto& config = p_.config;
+  p_.session.set_timeout(config.comm.timeout_s);
   while (progress_.step < p_.total_steps) {
     bool stop = false;
     StepMetrics metrics = train_one(stop);

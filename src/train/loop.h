@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "comm/session.h"
 #include "train/batches.h"
 #include "train/metrics.h"
 #include "train/run_dir.h"
@@ -15,6 +16,7 @@ namespace eddy::train {
 
 /// What a loop is given; all of it outlives the loop.
 struct LoopParts {
+  comm::Session& session;
   const Config& config;
   const ModelChoice& choice;
   const RunDir& dir;

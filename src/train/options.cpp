@@ -42,9 +42,9 @@ void TrainOptions::add_to(Options& o) {
   o.add("train.seq_len", &seq_len, "tokens in a row of packed documents", {.min = 2});
   o.add("train.micro_batch", &micro_batch, "rows that one replica computes at once", {.min = 1});
   o.add("train.global_batch", &global_batch,
-        "rows in a step, over all ranks (0: with --check, one micro-batch a stage)", {.min = 0});
+        "rows in a step, over all ranks (0: with --check, one micro-batch a stage)", {.min = 0, .max = 1 << 20});
   o.add("train.steps", &steps, "steps of the run (0: given by train.epochs)", {.min = 0});
-  o.add("train.epochs", &epochs, "passes over the training data, where train.steps is 0", {.min = 0});
+  o.add("train.epochs", &epochs, "passes over the training data, where train.steps is 0", {.min = 0, .max = 1e6});
   o.add("train.seed", &seed, "seed of first weights and of the data's order");
   o.add("train.validate_every", &validate_every, "steps between validations (0: only after the last step)", {.min = 0});
   o.add("train.validation_rows", &validation_rows, "rows of a validation, at most (0: all)", {.min = 0});
@@ -119,6 +119,8 @@ void CommOptions::add_to(Options& o) {
       "what carries a GPU's data to other ranks: nccl (a GPU a rank), mpi by way of the host's memory (ranks may share "
       "a GPU), or auto: nccl where each rank has a GPU of its own",
       {.choices = {"auto", "nccl", "mpi"}});
+  o.add("comm.file_timeout_s", &file_timeout_s,
+        "the same while ranks wait for one that loads or saves files (0: six times comm.timeout_s)", {.min = 0});
 }
 
 void Config::add_to(Options& o) {

@@ -83,8 +83,10 @@ struct RunOptions {
 };
 
 struct CommOptions {
-  double timeout_s = 600;        ///< an operation that takes longer ends the job; 0: never
   std::string backend = "auto";  ///< auto, nccl, mpi: what carries a GPU's data to other ranks
+  double timeout_s = 600;        ///< an operation that takes longer ends the job; 0: never
+  double file_timeout_s = 0;     ///< while files are loaded or saved; 0: six times timeout_s
+  double while_files() const { return file_timeout_s > 0 ? file_timeout_s : 6 * timeout_s; }
   void add_to(Options& options);
 };
 

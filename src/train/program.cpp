@@ -17,7 +17,7 @@ int program(comm::Session& session, int argc, char** argv) {
   config.add_to(options);
   if (!options.parse(argc, argv)) return static_cast<int>(Exit::done);
   config.validate();
-  session.set_timeout(config.comm.timeout_s);
+  session.set_timeout(config.comm.while_files());
   if (!config.check) return train(session, config, options.ini());
   on_rank_0(session.world(), [&] {
     const std::string text = check(config, session.size());

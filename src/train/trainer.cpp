@@ -183,8 +183,8 @@ int train(comm::Session& session, const Config& given, const std::string& config
       validation_data->row_at(static_cast<std::uint64_t>(i), out);
     });
   }
-  Loop loop({config, choice, dir, engine, batches, validation ? &*validation : nullptr, stop, data.tokenizer_hash(),
-             attachments(config), bits, steps},
+  Loop loop({session, config, choice, dir, engine, batches, validation ? &*validation : nullptr, stop,
+             data.tokenizer_hash(), attachments(config), bits, steps},
             progress);
   const Exit exit = loop.run();
   world.barrier();

@@ -176,7 +176,7 @@ TEST_CASE("required options") {
   Options options("eddy-x", "", "");
   std::string out;
   options.add("out", &out, "where to write", {.required = true});
-  CHECK_THROWS_WITH(options.parse(List{}), "eddy-x: 'out' must be given (where to write)");
+  CHECK_THROWS_WITH(options.parse(List{}), "--out must be given (where to write)");
   CHECK(options.parse(List{"--out=x"}));
 }
 

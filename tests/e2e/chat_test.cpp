@@ -71,9 +71,12 @@ TEST_CASE("eddy-chat says what is wrong") {
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1,512", "--max-tokens", "4"}, "id 512");
   refused({"eddy-chat", "--model", model, "--prompt", "hello"}, "tokenizer");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--max-tokens", "1000"}, "256 positions");
+  refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--max-tokens", "1000000000"}, "256 positions");
+  refused({"eddy-chat", "--model", model, "--input", model}, "it is a folder");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--prompt", "a"}, "one of");
   refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--temperature", "0"}, "temperature");
-  refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--parallel.tp=3"}, "parallel.tp", 3);
+  refused({"eddy-chat", "--model", model, "--prompt-ids", "1", "--max-tokens", "4", "--parallel.tp=3"}, "parallel.tp",
+          3);
 }
 
 TEST_CASE("eddy-verify finds a gradient that was changed, and refuses what does not fit") {

@@ -24,6 +24,7 @@ TEST_CASE("arguments") {
   CHECK(refused({"from-hf", "--in", "x"}, {"out"}) == "");
   CHECK(refused({"from-hf", "--in", "x", "--out", "y", "--dtype", "f16"}, {"dtype"}) == "");
   CHECK(refused({"to-hf", "--in", "x", "--out", "y", "--shard-size", "big"}, {"shard-size"}) == "");
+  CHECK(refused({"to-hf", "--in", "x", "--out", "y", "--shard-size", "0"}, {"shard-size", "5GB"}) == "");
   CHECK(refused({"diff", "x"}, {"two"}) == "");
   for (const char* command : {"from-hf", "to-hf", "inspect", "verify", "diff", "reshard"})
     CHECK(convert({command, "--help"}).status == 0);
@@ -81,7 +82,9 @@ TEST_CASE("outputs that exist, or cannot be") {
   CHECK(read_file(dir / "mine/thesis.tex") == "x");
   CHECK(converts({"to-hf", "--in", dir / "c", "--out", dir / "hf"}) == "");
   CHECK(refused({"to-hf", "--in", dir / "c", "--out", dir / "hf"}, {"exists"}) == "");
-  CHECK(converts({"to-hf", "--in", dir / "c", "--out", dir / "hf", "--overwrite"}) == "");
+  CHECK(converts({"to-hf", "--in", dir / "c", "--out", dir / "hf/", "--overwrite"}) == "");
+  CHECK(converts({"to-hf", "--in", dir / "c/", "--out", dir / "new_hf/"}) == "");
+  CHECK(converts({"from-hf", "--in", dir / "new_hf/", "--out", dir / "new_c//"}) == "");
   CHECK(tensors(dir / "hf") == tensors(in));
 }
 

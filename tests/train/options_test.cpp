@@ -57,6 +57,8 @@ TEST_CASE("what a run needs is asked for by name") {
 TEST_CASE("impossible values name key and what is allowed") {
   CHECK(lacks(refusal([] { parsed({"--optim.lr=fast"}); }), {"optim.lr"}) == "");
   CHECK(lacks(refusal([] { parsed({"--optim.beta1=1"}); }), {"optim.beta1"}) == "");
+  CHECK(lacks(refusal([] { parsed({"--train.global_batch=2147483647"}); }), {"global_batch", "1048576"}) == "");
+  CHECK(lacks(refusal([] { parsed({"--train.epochs=1e300"}); }), {"train.epochs", "1000000"}) == "");
   CHECK(lacks(refusal([] { parsed({"--train.recompute=some"}); }), {"selective"}) == "");
   CHECK(lacks(refusal([] { parsed({"--optim.learning_rate=1"}); }), {"optim.learning_rate"}) == "");
 }

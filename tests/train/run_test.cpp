@@ -209,3 +209,19 @@ TEST_CASE("a full disk ends the run; the checkpoint before stays usable") {
   INFO(again.err);
   CHECK(again.status == 0);
 }
+
+TEST_CASE("a limit on the size of files ends the run as a full disk does, on one rank and on two") {
+  for (const int ranks : {1, 2}) {
+    const Run run;
+    REQUIRE(run.start({"--train.steps=2"}, ranks).status == 0);
+    auto command = run.command({"--train.steps=3"});
+    command[0] = (fs::path(std::getenv("EDDY_BIN_DIR")) / command[0]).string();
+    command.insert(command.begin(), {"/bin/sh", "-c", "ulimit -f 2000; exec \"$0\" \"$@\""});  // the file has 10 MB
+    const auto limited = eddy_test::run(command, ranks);
+    INFO(limited.err);
+    CHECK(limited.status == 1);
+    CHECK(limited.err.find("data.h5: cannot close the file: file write failed: File too large") != std::string::npos);
+    CHECK(run.checkpoints() == std::vector<std::string>{"step-00000002"});
+    CHECK(run.start({"--train.steps=3"}, ranks).status == 0);
+  }
+}
