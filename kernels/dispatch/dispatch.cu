@@ -229,7 +229,7 @@ void sort_by_expert(const Stream& stream, View chosen, View slots, View pairs, V
 }
 
 void arrival_order(const Stream& stream, View arriving, int ranks, View from_arrival, View to_arrival, View offsets) {
-  constexpr std::int64_t kMostSegments = 4096;  // what 48 KiB of shared memory have room for
+  constexpr std::int64_t kMostSegments = 3072;  // 36 KiB of the 48 that a block gets unasked, beside the kernel's own
   const std::int64_t segments = arriving.numel(), rows = from_arrival.numel();
   if (ranks < 1 || segments % ranks != 0)
     fail_run("arrival_order: {} counts cannot be those of {} ranks", segments, ranks);

@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "gpu_test.h"
 
-using namespace eddy_test;           // NOLINT
-using namespace eddy::kernels;       // NOLINT
+using namespace eddy_test;      // NOLINT
+using namespace eddy::kernels;  // NOLINT
 using GpuStream = eddy::device::Stream;
 
 namespace {
@@ -72,8 +72,8 @@ void compare(const GpuStream& gpu, std::int64_t m, std::int64_t n, std::int64_t 
   gemm({}, a.on_cpu(), ta, b.on_cpu(), tb, c.on_cpu(), alpha, beta, residual ? d.on_cpu() : View());
   gemm(gpu, a.on_gpu(), ta, b.on_gpu(), tb, c.on_gpu(), alpha, beta, residual ? d.on_gpu() : View());
   INFO("m " << m << " n " << n << " k " << k << (ta ? " A^T" : "") << (tb ? " B^T" : "") << " types "
-            << eddy::name_of(types.a) << " " << eddy::name_of(types.b) << " " << eddy::name_of(types.c) << " gap " << gap
-            << " alpha " << alpha << " beta " << beta << (residual ? " residual" : ""));
+            << eddy::name_of(types.a) << " " << eddy::name_of(types.b) << " " << eddy::name_of(types.c) << " gap "
+            << gap << " alpha " << alpha << " beta " << beta << (residual ? " residual" : ""));
   CHECK(c.distance(gpu) < types.tolerance);
 }
 }  // namespace
@@ -95,7 +95,8 @@ TEST_CASE("gemm on the GPU: odd extents, strides and addresses") {
   for (const auto& types : kTypes)
     for (const auto& [m, n, k] : {std::tuple{1, 1, 1}, {1, 67, 129}, {65, 1, 31}, {33, 65, 1}, {129, 67, 253}})
       for (const bool ta : {false, true})
-        for (const bool tb : {false, true}) compare(*gpu, m, n, k, ta, tb, types, (m + n) % 2 ? 3 : 1, 1, m * n == 1 ? 0 : 1, false);
+        for (const bool tb : {false, true})
+          compare(*gpu, m, n, k, ta, tb, types, (m + n) % 2 ? 3 : 1, 1, m * n == 1 ? 0 : 1, false);
 }
 
 TEST_CASE("gemm on the GPU: beta and a residual") {
@@ -156,7 +157,8 @@ TEST_CASE("gemm on the GPU: the same product gives the same bits") {
 TEST_CASE("gemm on the GPU: shapes and types that do not fit are refused") {
   const auto* gpu = gpu_stream();
   if (!gpu) return;
-  const Tensor a({2, 3}, f, *gpu), b({4, 2}, f, *gpu), c({2, 2}, f, *gpu), d({2, 2}, h, *gpu), i({3, 2}, Dtype::i32, *gpu);
+  const Tensor a({2, 3}, f, *gpu), b({4, 2}, f, *gpu), c({2, 2}, f, *gpu), d({2, 2}, h, *gpu),
+      i({3, 2}, Dtype::i32, *gpu);
   CHECK_THROWS_AS(gemm(*gpu, a, false, b, false, c), eddy::Error);
   CHECK_THROWS_AS(gemm(*gpu, a, false, i, false, c), eddy::Error);
   CHECK_THROWS_AS(gemm(*gpu, a, false, a, true, c, 1, 1, d), eddy::Error);

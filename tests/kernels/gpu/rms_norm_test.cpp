@@ -29,6 +29,11 @@ Normed norm(const Tensor& x, const Tensor& weight) {
 
 }  // namespace
 
+/// The CPU twin adds a row's squares in float32, in lanes: what it loses grows with the row.
+static double sum_tolerance(std::int64_t cols) {
+  return tolerance(Dtype::f32) * (1 + static_cast<double>(cols) / 16384);
+}
+
 TEST_CASE("rms_norm on the GPU") {
   const auto* gpu = gpu_stream();
   if (!gpu) return;
@@ -42,7 +47,7 @@ TEST_CASE("rms_norm on the GPU") {
       const Tensor w = upload(*gpu, weight, dtype);
       kernels::rms_norm(*gpu, in, w, kEps, y, inv_rms.view().reshape({rows}));
       CHECK(relative_error(y.host(), expected.y) < tolerance(dtype));
-      CHECK(relative_error(inv_rms.host(), expected.inv_rms) < tolerance(Dtype::f32));
+      CHECK(relative_error(inv_rms.host(), expected.inv_rms) < sum_tolerance(cols));
       const Padded alone = Padded::poisoned(*gpu, rows, cols, dtype, gap);
       kernels::rms_norm(*gpu, in, w, kEps, alone, {});
       CHECK(same_bits(alone.host(), y.host()));
@@ -67,7 +72,7 @@ TEST_CASE("add_rms_norm on the GPU: the sum is rounded before it is normalised")
       kernels::add_rms_norm(*gpu, in, sum, upload(*gpu, weight, dtype), kEps, y, inv_rms.view().reshape({rows}));
       CHECK(relative_error(sum.host(), after) == 0);
       CHECK(relative_error(y.host(), expected.y) < tolerance(dtype));
-      CHECK(relative_error(inv_rms.host(), expected.inv_rms) < tolerance(Dtype::f32));
+      CHECK(relative_error(inv_rms.host(), expected.inv_rms) < sum_tolerance(cols));
     }
   }
 }
