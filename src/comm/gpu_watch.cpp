@@ -71,7 +71,7 @@ GpuWatch::Guard::~Guard() {
 }
 
 void GpuWatch::watch() {
-  (void)cudaSetDevice(gpu_);  // else a first query would begin a context on GPU 0
+  (void)cudaSetDevice(gpu_);                 // else a first query would begin a context on GPU 0
   auto mode = cudaStreamCaptureModeRelaxed;  // queries here must not break another thread's capture of a graph
   (void)cudaThreadExchangeStreamCaptureMode(&mode);
   std::unique_lock lock(mutex_);

@@ -34,6 +34,16 @@ std::string where(const char* operation, const Place& place) {
 
 /// Messages with one neighbour.
 struct Link {
+  Link() = default;
+  /// Both ranks end their two communicators in one order: NCCL waits for the other in each.
+  ~Link() {
+    auto &up = lower ? out : in, &down = lower ? in : out;
+    up.reset();
+    down.reset();
+  }
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  bool lower = false;                   // this rank is the lower of the two
   SideStream stream;                    // of sends
   Event ready;                          // what a send waits for
   std::unique_ptr<NcclHandle> out, in;  // the sender is rank 0, the receiver 1
@@ -229,6 +239,7 @@ std::map<int, Link> make_links(const Communicator& group, const std::shared_ptr<
     if (low < 0 || high >= n) continue;
     const bool lower = me == low;
     Link& link = links[lower ? high : low];
+    link.lower = lower;
     for (const bool up : {true, false}) {
       const bool sends = up == lower;
       const auto& id = up ? ids[static_cast<std::size_t>(low)].up : ids[static_cast<std::size_t>(low)].down;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "device/stream.h"
 
 namespace eddy::train {
 namespace fs = std::filesystem;
@@ -140,6 +141,8 @@ void Config::add_to(Options& o) {
 }
 
 void Config::validate() const {
+  if (run.device == "cuda" && !device::kCuda && !check)
+    fail_input("run.device = cuda: this build has no CUDA; use run.device = cpu or build with cmake --preset cuda");
   if (model.config.empty() && model.init == "random")
     fail_input("model.config is empty: give a config.json or a name from configs/model/, or weights by model.init");
   if (check) return;
