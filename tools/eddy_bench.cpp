@@ -16,7 +16,8 @@ namespace {
 constexpr const char* kUsage =
     "usage: eddy-bench NAME [--json] [options]; eddy-bench NAME --help\n"
     "  train      whole training steps on one rank, beside sgemm\n"
-    "  slice      layers of DeepSeek-V3's size on GPUs, with each operation's share of its ceiling; under mpirun in any\n"
+    "  slice      layers of DeepSeek-V3's size on GPUs, with each operation's share of its ceiling; under mpirun in "
+    "any\n"
     "             layout\n"
     "  comm       bus bandwidth of collectives between ranks, under mpirun\n"
     "  shard      reading packed rows, beside memcpy\n"
