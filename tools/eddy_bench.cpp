@@ -16,9 +16,7 @@ namespace {
 constexpr const char* kUsage =
     "usage: eddy-bench NAME [--json] [options]; eddy-bench NAME --help\n"
     "  train      whole training steps on one rank, beside sgemm\n"
-    "  slice      layers of DeepSeek-V3's size on GPUs, with each operation's share of its ceiling; under mpirun in "
-    "any\n"
-    "             layout\n"
+    "  slice      layers of DeepSeek-V3's size on GPUs in any layout, with each operation's share of its ceiling\n"
     "  comm       bus bandwidth of collectives between ranks, under mpirun\n"
     "  shard      reading packed rows, beside memcpy\n"
     "  tokenizer  encoding text, one thread\n";
