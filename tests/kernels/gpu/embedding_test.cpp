@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "base/error.h"
-#include "gpu_test.h"
+#include "rows.h"
 
 using namespace eddy_test;      // NOLINT
 using namespace eddy::kernels;  // NOLINT
@@ -15,21 +15,6 @@ namespace {
 
 constexpr Dtype f = Dtype::f32, h = Dtype::bf16;
 
-View inner(const Tensor& t, std::int64_t gap) {
-  return t.view().col_range(gap, t.shape()[1] - gap);
-}
-Tensor filled(const Shape& shape, float value) {
-  Tensor t(shape);
-  for (std::int64_t i = 0; i < t.view().numel(); ++i) t.f32()[i] = value;
-  return t;
-}
-std::string first_difference(View actual, View expected) {
-  for (std::int64_t i = 0; i < expected.numel(); ++i)
-    if (!(actual.f32()[i] == expected.f32()[i]))
-      return "[" + std::to_string(i / expected.cols()) + ", " + std::to_string(i % expected.cols()) + "] is " +
-             std::to_string(actual.f32()[i]) + ", not " + std::to_string(expected.f32()[i]);
-  return "";
-}
 /// Ids in and around [begin, begin + vocab), many of them several times, and some -1.
 Tensor make_ids(std::int64_t n, int begin, int vocab, unsigned seed) {
   Tensor ids({n}, Dtype::i32);
