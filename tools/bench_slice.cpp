@@ -13,6 +13,7 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
 #include "model/parameters.h"
+#include "pipeline/schedule.h"
 #include "train/device.h"
 #include "train/engine.h"
 
@@ -59,6 +60,14 @@ hf::ModelConfig slice_model(const SliceOptions& o) {
 double model_flops_per_token(const hf::ModelConfig& c, std::int64_t seq_len) {
   const double routers = 2.0 * c.hidden_size * c.n_routed_experts * (c.num_layers - c.first_k_dense_replace);
   return 3 * (model::forward_flops_per_token(c, false, seq_len) - routers);
+}
+
+/// The best part of one GPU's rate that the schedule allows, each stage as fast as its FLOPs say.
+double schedule_bound(const hf::ModelConfig& c, const model::StagePlan& plan, std::int64_t seq_len,
+                      const pipeline::Schedule& schedule) {
+  std::vector<pipeline::Durations> stages;
+  for (const double flops : model::stage_flops_per_token(c, plan, seq_len)) stages.push_back({flops, flops, flops});
+  return 1 - pipeline::simulate(schedule, stages).bubble;
 }
 
 /// Random weights, made where they are used: a table of normal numbers, over and over.
@@ -250,6 +259,11 @@ int bench_slice(const std::vector<std::string>& arguments) {
       "forward + backward {:.1f} ms, {:.0f} TFLOP/s a rank; whole step {:.1f} ms, {:.0f} TFLOP/s, {:.0f} tokens/s "
       "a rank (medians of {})\n",
       pass_s * 1e3, flops / pass_s * 1e-12, step_s * 1e3, flops / step_s * 1e-12, tokens / step_s, o.steps);
+  if (o.layout.pp > 1) {
+    const pipeline::Schedule schedule = pipeline::one_f_one_b(o.layout.pp, o.micro_batches);
+    fmt::print("{}the bound of this schedule, by the FLOPs of each stage: {:.3f} of one GPU's rate\n",
+               pipeline::text(schedule), schedule_bound(config, engine.plan(), o.seq_len, schedule));
+  }
   fmt::print("memory: {} of weights, gradients and optimizer; {} at the most\n", bytes_text(static_cast<double>(state)),
              bytes_text(static_cast<double>(peak)));
   fmt::print("ceilings: copy {:.0f} GB/s, product of 8192 cubed {:.0f} TFLOP/s\n", best.copy_bytes * 1e-9,

@@ -201,8 +201,16 @@ std::vector<ParameterInfo> all_parameters(const hf::ModelConfig& config, bool mt
 }
 
 double forward_flops_per_token(const hf::ModelConfig& c, bool mtp, std::int64_t seq_len) {
-  double flops = head_flops(c) + (mtp ? mtp_flops(c, seq_len) : 0);
-  for (int l = 0; l < c.num_layers; ++l) flops += layer_flops(c, l, seq_len);
+  return stage_flops_per_token(c, {{{0, c.num_layers}}, mtp}, seq_len).front();
+}
+
+std::vector<double> stage_flops_per_token(const hf::ModelConfig& c, const StagePlan& plan, std::int64_t seq_len) {
+  std::vector<double> flops;
+  for (const auto& range : plan.stages) {
+    flops.push_back(0);
+    for (int l = range.first; l < range.last; ++l) flops.back() += layer_flops(c, l, seq_len);
+  }
+  flops.back() += head_flops(c) + (plan.mtp ? mtp_flops(c, seq_len) : 0);
   return flops;
 }
 

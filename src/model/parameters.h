@@ -33,5 +33,7 @@ std::vector<parallel::ParameterInfo> all_parameters(const hf::ModelConfig& confi
 /// Forward FLOPs of one token at sequence length `seq_len` by the formula of docs/numerics.md (6 × active matrix
 /// parameters / 3 …).
 double forward_flops_per_token(const hf::ModelConfig& config, bool mtp, std::int64_t seq_len);
+/// The same by stage: what of it each does.
+std::vector<double> stage_flops_per_token(const hf::ModelConfig& config, const StagePlan& plan, std::int64_t seq_len);
 
 }  // namespace eddy::model

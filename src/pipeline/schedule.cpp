@@ -78,7 +78,7 @@ void require_complete(const Schedule& s) {
 /// What the stages do, each as far as the others let it.
 class Simulation {
  public:
-  Simulation(const Schedule& s, const Durations& d, int pending_sends)
+  Simulation(const Schedule& s, std::span<const Durations> d, int pending_sends)
       : s_(s),
         d_(d),
         pending_sends_(pending_sends),
@@ -155,7 +155,8 @@ class Simulation {
     const Action& a = actions[st.next];
     const double inputs = ready(a), room = room_to_send(st);
     if (inputs == kNotYet || room == kNotYet) return false;
-    const double start = std::max({st.free, inputs, room}), end = start + d_.of(a.kind);
+    const double start = std::max({st.free, inputs, room}),
+                 end = start + d_[static_cast<std::size_t>(stage)].of(a.kind);
     for (int r = 0; r < kResults; ++r)
       if (yields(a.kind, r)) {
         begun_.at(r, part_of(s_, a), a.micro_batch) = start;
@@ -184,7 +185,7 @@ class Simulation {
   }
 
   const Schedule& s_;
-  const Durations& d_;
+  std::span<const Durations> d_;  // [stage]
   int pending_sends_;
   Table done_, begun_;
   std::vector<StageState> stages_;
@@ -231,9 +232,16 @@ double Durations::of(ActionKind kind) const {
 }
 
 Timeline validate(const Schedule& schedule, const Durations& durations, int pending_sends) {
+  return simulate(schedule, std::vector<Durations>(static_cast<std::size_t>(std::max(schedule.stages, 0)), durations),
+                  pending_sends);
+}
+
+Timeline simulate(const Schedule& schedule, std::span<const Durations> by_stage, int pending_sends) {
   if (pending_sends < 0) fail_run("schedule: {} pending sends", pending_sends);
   require_complete(schedule);
-  return Simulation(schedule, durations, pending_sends).run();
+  if (by_stage.size() != schedule.by_stage.size())
+    fail_run("schedule: durations of {} stages for {}", by_stage.size(), schedule.stages);
+  return Simulation(schedule, by_stage, pending_sends).run();
 }
 
 std::string text(const Schedule& s, int columns) {

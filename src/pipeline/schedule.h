@@ -50,6 +50,8 @@ constexpr int kUnlimited = std::numeric_limits<int>::max();
 /// that is not its own, or whose stages end up waiting for each other; times the others. Receives block; a stage goes
 /// on while at most `pending_sends` of its messages have not been received, and then waits for the oldest.
 Timeline validate(const Schedule& schedule, const Durations& durations = {}, int pending_sends = kUnlimited);
+/// validate() with durations of each stage's own.
+Timeline simulate(const Schedule& schedule, std::span<const Durations> by_stage, int pending_sends = kUnlimited);
 
 /// A line a stage, a column a unit of time (forward 1, backward 2), as far as `columns` units; and the bubble below.
 std::string text(const Schedule& schedule, int columns = 60);

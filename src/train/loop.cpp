@@ -25,6 +25,7 @@ Loop::Loop(const LoopParts& parts, const Progress& progress)
     : p_(parts),
       progress_(progress),
       schedule_(parts.config.optim.make_schedule(parts.total_steps)),
+      fault_(parts.config.fault, parts.engine.groups().world->rank()),
       flops_per_token_(
           3 * model::forward_flops_per_token(parts.choice.config, parts.choice.mtp, parts.config.train.seq_len)),
       first_step_(progress.step),
@@ -53,6 +54,7 @@ Loop::Agreed Loop::agree(const Engine::Result& result, double data_wait_s) {
 StepMetrics Loop::train_one(bool& stop) {
   const auto& train = p_.config.train;
   const double begin = seconds();
+  fault_.at_step(progress_.step + 1);
   const auto batches = p_.batches.next(progress_.step, progress_.step + 1 == p_.total_steps);
   const double waited = seconds() - begin;
   StepMetrics m;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "comm/session.h"
 #include "train/batches.h"
+#include "train/fault.h"
 #include "train/metrics.h"
 #include "train/run_dir.h"
 #include "train/state.h"
@@ -52,6 +53,7 @@ class Loop {
   LoopParts p_;
   Progress progress_;
   optim::Schedule schedule_;
+  Fault fault_;
   double flops_per_token_;
   int bad_in_a_row_ = 0;
   std::int64_t first_step_, saved_step_;

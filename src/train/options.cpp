@@ -133,6 +133,7 @@ void Config::add_to(Options& o) {
   checkpoint.add_to(o);
   run.add_to(o);
   comm.add_to(o);
+  fault.add_to(o);
   o.add("check", &check, "print files, layout, every rank's tensors and memory, and end; no weights are read",
         {.command_line_only = true});
   o.add("verbose", &verbose, "with --check: each rank's tensors one by one, for any number of ranks",

@@ -9,6 +9,7 @@
 #include "optim/schedule.h"
 #include "optim/sharded_adamw.h"
 #include "parallel/mesh.h"
+#include "train/fault.h"
 
 namespace eddy::train {
 
@@ -99,6 +100,7 @@ struct Config {
   CheckpointOptions checkpoint;
   RunOptions run;
   CommOptions comm;
+  FaultOptions fault;
   bool check = false;    ///< --check
   bool verbose = false;  ///< --verbose: every rank's tensors
   bool json = false;     ///< --json

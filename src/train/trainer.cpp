@@ -127,6 +127,7 @@ int train(comm::Session& session, const Config& given, const std::string& config
   const StopRequest stop(config.run.stop_after);
   const RunDir dir{config.run.dir};
 
+  config.fault.validate(world.size());
   // Everything that can be refused, before memory is taken and before anything is written.
   const auto from = dir.find_resume(config.checkpoint.resume);
   const ModelChoice choice =

@@ -53,6 +53,9 @@ TEST_CASE("stages are contiguous, none is empty, and the costliest is as cheap a
   const auto c = hf::read_config(eddy_test::source_dir() / "configs/model/deepseek-r1.json");
   for (const int pp : {1, 2, 8, 16, 61}) {
     const auto plan = model::plan_stages(c, pp, true, 4096);
+    double flops = 0;
+    for (const double stage : model::stage_flops_per_token(c, plan, 4096)) flops += stage;
+    CHECK(flops == approx(model::forward_flops_per_token(c, true, 4096)));
     REQUIRE(plan.stages.size() == static_cast<std::size_t>(pp));
     CHECK(plan.stages.front().first == 0);
     CHECK(plan.stages.back().last == 61);

@@ -84,6 +84,15 @@ TEST_CASE("durations stretch the timeline") {
   CHECK(t.length == 60);
 }
 
+TEST_CASE("a slower stage sets the pace") {
+  const std::vector<Durations> uneven{{1, 1, 1}, {2, 2, 2}};
+  const Timeline t = simulate(one_f_one_b(2, 3), uneven);
+  CHECK(t.start[1] == std::vector<double>{1, 3, 7, 9, 13, 15});  // F0 B0 F1 B1 F2 B2, never waiting again
+  CHECK(t.length == 21);                                         // and stage 0's B2
+  CHECK(t.bubble == approx(1 - 27.0 / 42));
+  CHECK_THROWS_WITH(simulate(one_f_one_b(3, 3), uneven), contains_text("durations of 2 stages for 3"));
+}
+
 TEST_CASE("split backwards and chunks can be represented") {
   Schedule split = one_f_one_b(2, 2);  // stage 0: F0 F1 B0 B1, stage 1: F0 B0 F1 B1
   split.by_stage[1] = {{forward, 1, 0},        {backward_input, 1, 0},  {forward, 1, 1},

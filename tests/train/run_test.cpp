@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "checkpoint/checkpoint.h"
+#include "contents.h"
 #include "dataset.h"
 #include "support.h"
 
@@ -89,23 +90,6 @@ std::vector<std::string> numbers(const std::vector<json>& lines) {
   return out;
 }
 
-/// Every tensor of a checkpoint.
-std::map<std::string, std::vector<float>> contents(const fs::path& path) {
-  const eddy::checkpoint::Checkpoint checkpoint(path);
-  std::map<std::string, std::vector<float>> out;
-  for (const auto& t : checkpoint.tensors()) {
-    std::int64_t n = 1;
-    for (const auto d : t.shape) n *= d;
-    auto& values = out[t.name];
-    values.resize(static_cast<std::size_t>(n));
-    checkpoint.read({t.name,
-                     t.shape,
-                     std::vector<std::int64_t>(t.shape.size(), 0),
-                     {values.data(), t.dtype, eddy::tensor::Shape(t.shape)}});
-  }
-  return out;
-}
-
 /// Starts a run under `launcher`, sends it a signal once it has done three steps, waits.
 RunResult start_and_signal(const Run& run, const std::string& launcher, const std::string& signal) {
   const auto lines = fs::exists(run.dir / "metrics.jsonl") ? run.metrics().size() : 0;
@@ -136,8 +120,8 @@ TEST_CASE("a run stopped by a signal goes on to the same bits") {
   CHECK(stopped.checkpoints().back() == fmt::format("step-{:08}", steps));
   REQUIRE(straight.start({"--train.steps=" + std::to_string(steps)}).status == 0);
   CHECK(numbers(stopped.metrics()) == numbers(straight.metrics()));
-  CHECK(contents(stopped.dir / "checkpoints" / stopped.checkpoints().back()) ==
-        contents(straight.dir / "checkpoints" / straight.checkpoints().back()));
+  CHECK(eddy_test::contents(stopped.dir / "checkpoints" / stopped.checkpoints().back()) ==
+        eddy_test::contents(straight.dir / "checkpoints" / straight.checkpoints().back()));
 }
 
 TEST_CASE("mpirun passes the signal on, all ranks stop at one step, and one rank goes on from there") {
@@ -187,7 +171,7 @@ TEST_CASE("losses that are not finite end a run with the last good state saved")
   CHECK(lines.back().at("skipped_steps") == 3);
   REQUIRE(run.checkpoints().size() == 1);
   CHECK(run.checkpoints()[0] == fmt::format("step-{:08}", lines.size()));
-  for (const auto& [name, values] : contents(run.dir / "checkpoints" / run.checkpoints()[0]))
+  for (const auto& [name, values] : eddy_test::contents(run.dir / "checkpoints" / run.checkpoints()[0]))
     CHECK(std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }));
 }
 
