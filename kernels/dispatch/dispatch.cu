@@ -1,5 +1,4 @@
-// The CPU refuses an expert outside its range, and counts that do not sum to the rows there are. Here such an expert is
-// read as none, and such rows are left out (-1 where there are too few): seeing them on the host would need a wait.
+// The CPU refuses an expert outside its range. Here it is read as none: seeing it on the host would need a wait.
 #include <algorithm>
 
 #include "kernels/common/cuda.cuh"
@@ -146,45 +145,6 @@ __global__ void __launch_bounds__(kThreads) place_chosen(const std::int32_t* cho
     if (i >= pairs) out.pairs[i] = out.tokens[i] = -1;
 }
 
-/// One pass over the arrival rows; every block first finds where each of the segments begins in both orders.
-__global__ void __launch_bounds__(kThreads)
-    order_arrivals(const std::int64_t* arriving, int ranks, int local, int rows, std::int32_t* from, std::int32_t* to,
-                   std::int64_t* offsets) {
-  extern __shared__ int shared[];
-  const int segments = ranks * local;
-  int *count = shared, *arrival = count + segments, *place = arrival + segments;
-  __shared__ int total;
-  for (int i = threadIdx.x; i < segments; i += kThreads) count[i] = static_cast<int>(arriving[i]);
-  __syncthreads();
-  if (threadIdx.x < 32) {
-    const int sum = scan_by_warp(segments, arrival, [&](int i) { return count[i]; });
-    if (threadIdx.x == 0) total = sum;
-  } else if (threadIdx.x < 64) {  // by expert, then rank: place [local, ranks]
-    scan_by_warp(segments, place, [&](int i) { return count[i % ranks * local + i / ranks]; });
-  }
-  __syncthreads();
-  if (blockIdx.x == 0)
-    for (int e = threadIdx.x; e <= local; e += kThreads) offsets[e] = e < local ? place[e * ranks] : total;
-  for (int r = static_cast<int>(blockIdx.x * kThreads + threadIdx.x); r < rows;
-       r += static_cast<int>(gridDim.x) * kThreads) {
-    if (r >= total) {
-      from[r] = to[r] = -1;
-      continue;
-    }
-    int low = 0, high = segments;  // the last segment that begins at or before r: the one that holds it
-    while (high - low > 1) {
-      const int middle = (low + high) / 2;
-      if (arrival[middle] <= r)
-        low = middle;
-      else
-        high = middle;
-    }
-    const int row = place[low % local * ranks + low / local] + r - arrival[low];
-    to[r] = row;
-    if (row < rows) from[row] = r;
-  }
-}
-
 constexpr std::int64_t kMostPairs = std::int64_t{1} << 30;
 
 }  // namespace
@@ -225,27 +185,6 @@ void sort_by_expert(const Stream& stream, View chosen, View slots, View pairs, V
   place_chosen<<<grid, kThreads, (kWarps + 3) * room + sizeof(int), device::native(stream)>>>(
       chosen.i32(), static_cast<int>(n), static_cast<int>(k), static_cast<int>(stretch), static_cast<int>(experts),
       scratch.as<int>(), out);
-  check_launch();
-}
-
-void arrival_order(const Stream& stream, View arriving, int ranks, View from_arrival, View to_arrival, View offsets) {
-  constexpr std::int64_t kMostSegments = 3072;  // 36 KiB of the 48 that a block gets unasked, beside the kernel's own
-  const std::int64_t segments = arriving.numel(), rows = from_arrival.numel();
-  if (ranks < 1 || segments % ranks != 0)
-    fail_run("arrival_order: {} counts cannot be those of {} ranks", segments, ranks);
-  if (segments < 1 || segments >= kMostSegments || rows > kMostPairs)
-    fail_run("arrival_order: {} counts, {} rows; a GPU orders 1 to {} counts, up to {} rows", segments, rows,
-             kMostSegments - 1, kMostPairs);
-  const std::int64_t local = segments / ranks;
-  expect_vector(arriving, Dtype::i64, segments, "arrival_order", "arriving");
-  expect_vector(from_arrival, Dtype::i32, rows, "arrival_order", "from_arrival");
-  expect_vector(to_arrival, Dtype::i32, rows, "arrival_order", "to_arrival");
-  expect_vector(offsets, Dtype::i64, local + 1, "arrival_order", "offsets");
-  const Span span(stream, "arrival_order", {8.0 * static_cast<double>(rows), 0});
-  const auto grid = static_cast<unsigned>(std::clamp<std::int64_t>(ceil_div(rows, kThreads), 1, 512));
-  order_arrivals<<<grid, kThreads, static_cast<std::size_t>(3 * segments) * sizeof(int), device::native(stream)>>>(
-      arriving.as<std::int64_t>(), ranks, static_cast<int>(local), static_cast<int>(rows), from_arrival.i32(),
-      to_arrival.i32(), offsets.as<std::int64_t>());
   check_launch();
 }
 

@@ -45,30 +45,4 @@ void sort_by_expert(const Stream& stream, View chosen, View slots, View pairs, V
   std::fill(token + begin[experts], token + n, -1);
 }
 
-void arrival_order(const Stream& stream, View arriving, int ranks, View from_arrival, View to_arrival, View offsets) {
-  if constexpr (device::kCuda)
-    if (stream.on_gpu()) return cuda::arrival_order(stream, arriving, ranks, from_arrival, to_arrival, offsets);
-  const std::int64_t segments = arriving.numel(), rows = from_arrival.numel();
-  if (ranks < 1 || segments % ranks != 0)
-    fail_run("arrival_order: {} counts cannot be those of {} ranks", segments, ranks);
-  const std::int64_t local = segments / ranks;
-  const std::int64_t* count = longs_of(arriving, segments, {"arrival_order", "arriving"});
-  std::int32_t* from = ints_of(from_arrival, rows, {"arrival_order", "from_arrival"});
-  std::int32_t* to = ints_of(to_arrival, rows, {"arrival_order", "to_arrival"});
-  std::int64_t* begin = longs_of(offsets, local + 1, {"arrival_order", "offsets"});
-  std::fill_n(begin, local + 1, 0);
-  for (std::int64_t i = 0; i < segments; ++i) begin[i % local + 1] += count[i];
-  for (std::int64_t e = 0; e < local; ++e) begin[e + 1] += begin[e];
-  if (begin[local] != rows) fail_run("arrival_order: {} rows arrive, but there is room for {}", begin[local], rows);
-  std::int64_t* next = scratch<std::int64_t>(local);  // each expert's next free row; source ranks come in order
-  std::copy_n(begin, local, next);
-  std::int64_t arrival = 0;
-  for (std::int64_t i = 0; i < segments; ++i)
-    for (std::int64_t j = 0; j < count[i]; ++j, ++arrival) {
-      const std::int64_t row = next[i % local]++;
-      from[row] = static_cast<std::int32_t>(arrival);
-      to[arrival] = static_cast<std::int32_t>(row);
-    }
-}
-
 }  // namespace eddy::kernels

@@ -5,6 +5,5 @@ namespace eddy::kernels::cuda {
 
 void sort_by_expert(const Stream& stream, View chosen, View slots, View pairs, View tokens, View counts, View offsets,
                     View total);
-void arrival_order(const Stream& stream, View arriving, int ranks, View from_arrival, View to_arrival, View offsets);
 
 }  // namespace eddy::kernels::cuda

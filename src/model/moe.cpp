@@ -3,13 +3,13 @@
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/grouped_gemm/grouped_gemm.h"
-#include "kernels/permute/permute.h"
 #include "kernels/swiglu/swiglu.h"
 #include "model/balance.h"
 
 namespace eddy::model {
 using namespace kernels;  // NOLINT
 using parallel::DispatchPlan;
+using parallel::DispatchWave;
 using parallel::return_from_experts;
 using parallel::send_to_experts;
 using tensor::Tensor;
@@ -17,23 +17,10 @@ using tensor::View;
 
 namespace {
 
-/// Each pair's value [P, 1] in send order from a [t, k] table.
-Tensor in_send_order(const Context& ctx, const DispatchPlan& plan, View table) {
-  Tensor out = ctx.make({plan.pairs, 1}, Dtype::f32);
-  gather_rows(ctx.stream, table.reshape({table.numel(), 1}), plan.send_pairs.view().row_range(0, plan.pairs), out);
-  return out;
-}
-/// The reverse: [t, k]; pairs that went nowhere get 0.
-Tensor by_choice(const Context& ctx, const DispatchPlan& plan, View pairs) {
-  const View slots = plan.slots;
-  Tensor out = ctx.make(slots.shape, Dtype::f32);
-  gather_rows(ctx.stream, pairs, slots.reshape({slots.numel()}), out.view().reshape({slots.numel(), 1}));
-  return out;
-}
-/// Each pair's row [P, W] in send order from a row a token.
-Tensor rows_to_send(const Context& ctx, const DispatchPlan& plan, View x) {
-  Tensor out = ctx.make({plan.pairs, x.cols()});
-  gather_rows(ctx.stream, x, plan.send_tokens.view().row_range(0, plan.pairs), out);
+/// The experts' first product of a wave: [R, hidden] → [R, 2·width].
+Tensor gate_up_of(const Context& ctx, const MoeWeights& w, const DispatchWave& wave, View rows) {
+  Tensor out = ctx.make({wave.rows, 2 * ctx.config.moe_intermediate_size});
+  grouped_gemm(ctx.stream, rows, w.gate_up->value, true, wave.offsets, out);
   return out;
 }
 
@@ -50,7 +37,11 @@ void choose(const Context& ctx, const MoeWeights& w, const MicroBatch& batch, Vi
     device::copy_to_device(ctx.stream, chosen.view().data, s.indices.view().data, s.indices.bytes());
     router_replay(ctx.stream, logits, s.indices, ctx.router, s.scores, s.weights);
   }
-  s.plan = parallel::plan_dispatch(ctx.stream, *ctx.groups.ep, s.indices, c.n_routed_experts, counts);
+  const int ranks = ctx.groups.ep->size();
+  const std::int64_t capacity =
+      parallel::planned_rows(logits.rows(), c.top_k, c.n_routed_experts, ranks, ctx.options.expert_capacity);
+  s.plan =
+      parallel::plan_dispatch(ctx.stream, *ctx.groups.ep, s.indices, s.weights, c.n_routed_experts, capacity, counts);
   if (ctx.options.balance_loss > 0) s.balance_share = balance_share(ctx, batch, s.indices);
 }
 
@@ -58,14 +49,14 @@ void choose(const Context& ctx, const MoeWeights& w, const MicroBatch& batch, Vi
 
 std::size_t MoeSaved::bytes() const {
   std::size_t n = plan.bytes() + shared.bytes();
-  for (const Tensor* t : {&scores, &indices, &weights, &row_weights, &rows, &gate_up, &balance_share}) n += t->bytes();
+  for (const Tensor* t : {&scores, &indices, &weights, &rows, &gate_up, &balance_share}) n += t->bytes();
   return n;
 }
 void MoeSaved::drop_activations() {
   shared.drop_activations();
 }
 void MoeSaved::drop_all_but_routing() {
-  for (Tensor* t : {&scores, &weights, &row_weights, &rows, &gate_up}) t->reset();
+  for (Tensor* t : {&scores, &weights, &rows, &gate_up}) t->reset();
   shared = {};
 }
 
@@ -81,16 +72,21 @@ Tensor moe_forward(const Context& ctx, const MoeWeights& w, const MicroBatch& ba
   choose(ctx, w, batch, valid, logits, s, counts, hook);
   logits.reset();
 
-  s.rows = send_to_experts(ctx.stream, ep, s.plan, rows_to_send(ctx, s.plan, x));
-  s.row_weights = send_to_experts(ctx.stream, ep, s.plan, in_send_order(ctx, s.plan, s.weights));
-  s.gate_up = ctx.make({s.plan.received, 2 * c.moe_intermediate_size});
-  grouped_gemm(ctx.stream, s.rows, w.gate_up->value, true, s.plan.offsets, s.gate_up);
-  Tensor act = ctx.make({s.plan.received, c.moe_intermediate_size});  // times each row's weight
-  swiglu(ctx.stream, s.gate_up, act, s.row_weights.view().reshape({s.plan.received}));
-  Tensor results = ctx.make({s.plan.received, c.hidden_size});
-  grouped_gemm(ctx.stream, act, w.down->value, true, s.plan.offsets, results);
-  act.reset();
-  const Tensor back = return_from_experts(ctx.stream, ep, s.plan, std::move(results));
+  Tensor back;
+  for (std::size_t i = 0; i < s.plan.waves.size(); ++i) {
+    const DispatchWave& wave = s.plan.waves[i];
+    Tensor rows = send_to_experts(ctx.stream, ep, s.plan, wave, x), gate_up = gate_up_of(ctx, w, wave, rows);
+    if (i == 0) s.rows = std::move(rows);
+    rows.reset();
+    Tensor act = ctx.make({wave.rows, c.moe_intermediate_size});  // times each row's weight
+    swiglu(ctx.stream, gate_up, act, wave.weights.view().reshape({wave.rows}));
+    if (i == 0) s.gate_up = std::move(gate_up);
+    gate_up.reset();
+    Tensor results = ctx.make({wave.rows, c.hidden_size});
+    grouped_gemm(ctx.stream, act, w.down->value, true, wave.offsets, results);
+    act.reset();
+    return_from_experts(ctx.stream, ep, s.plan, wave, std::move(results), back);
+  }
   Tensor out;
   if (w.shared) {
     out = mlp_forward(ctx, *w.shared, false, x, residual, s.shared);
@@ -98,7 +94,7 @@ Tensor moe_forward(const Context& ctx, const MoeWeights& w, const MicroBatch& ba
     out = ctx.make({own, c.hidden_size});
     copy(ctx.stream, residual, out);
   }
-  combine_rows(ctx.stream, back, s.plan.slots, {}, true, out);
+  parallel::sum_returned(ctx.stream, s.plan, back, true, out);
   return out;
 }
 
@@ -106,38 +102,48 @@ Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& b
                     MoeSaved s, View d_out, double balance_scale, WeightGradients* deferred) {
   const auto& c = ctx.config;
   comm::Communicator& ep = *ctx.groups.ep;
-  const std::int64_t own = d_out.rows(), received = s.plan.received;
+  const std::int64_t own = d_out.rows();
   // What is put off reads the plan's offsets, which live here until then.
   const auto plan = std::make_shared<DispatchPlan>(std::move(s.plan));
-  Tensor d_results = send_to_experts(ctx.stream, ep, *plan, rows_to_send(ctx, *plan, d_out));  // [R, hidden]
-  Tensor act = ctx.make({received, c.moe_intermediate_size});  // first the gradient of the weighted activation
-  grouped_gemm(ctx.stream, d_results, w.down->value, false, plan->offsets, act);
-  Tensor d_row_weights = ctx.make({received, 1}, Dtype::f32);
-  swiglu_weighted_backward(ctx.stream, act, s.gate_up, s.row_weights.view().reshape({received}), s.gate_up,
-                           d_row_weights.view().reshape({received}), act);
-  if (w.down->grad)
-    weight_gradient(deferred, [stream = ctx.stream, d = std::move(d_results), in = std::move(act), plan, p = w.down] {
-      grouped_gemm_backward_weight(stream, d, in, plan->offsets, p->grad, p->grad_beta());
-    });
-  d_results.reset();
-  act.reset();
-  Tensor d_rows = ctx.make({received, c.hidden_size});
-  grouped_gemm(ctx.stream, s.gate_up, w.gate_up->value, false, plan->offsets, d_rows);
-  if (w.gate_up->grad)
-    weight_gradient(deferred,
-                    [stream = ctx.stream, d = std::move(s.gate_up), in = std::move(s.rows), plan, p = w.gate_up] {
-                      grouped_gemm_backward_weight(stream, d, in, plan->offsets, p->grad, p->grad_beta());
-                    });
-  s.gate_up.reset();
-  s.rows.reset();
-  const Tensor back = return_from_experts(ctx.stream, ep, *plan, std::move(d_rows));
-  const Tensor d_weights = by_choice(ctx, *plan, return_from_experts(ctx.stream, ep, *plan, std::move(d_row_weights)));
+  Tensor back, back_weights;
+  for (std::size_t i = 0; i < plan->waves.size(); ++i) {
+    const DispatchWave& wave = plan->waves[i];
+    // Only the first wave's weight gradients may wait, and hold its rows: together they would be more than is planned.
+    WeightGradients* const later = i == 0 ? deferred : nullptr;
+    Tensor rows = i == 0 ? std::move(s.rows) : send_to_experts(ctx.stream, ep, *plan, wave, *x);
+    Tensor gate_up = i == 0 ? std::move(s.gate_up) : gate_up_of(ctx, w, wave, rows);
+    Tensor d_results = send_to_experts(ctx.stream, ep, *plan, wave, d_out);  // [R, hidden]
+    Tensor act = ctx.make({wave.rows, c.moe_intermediate_size});  // first the gradient of the weighted activation
+    grouped_gemm(ctx.stream, d_results, w.down->value, false, wave.offsets, act);
+    Tensor d_row_weights = ctx.make({wave.rows, 1}, Dtype::f32);
+    swiglu_weighted_backward(ctx.stream, act, gate_up, wave.weights.view().reshape({wave.rows}), gate_up,
+                             d_row_weights.view().reshape({wave.rows}), act);
+    if (w.down->grad)
+      weight_gradient(later, [stream = ctx.stream, d = std::move(d_results), in = std::move(act), plan, i, p = w.down] {
+        grouped_gemm_backward_weight(stream, d, in, plan->waves[i].offsets, p->grad, p->grad_beta());
+      });
+    d_results.reset();
+    act.reset();
+    Tensor d_rows = ctx.make({wave.rows, c.hidden_size});
+    grouped_gemm(ctx.stream, gate_up, w.gate_up->value, false, wave.offsets, d_rows);
+    if (w.gate_up->grad)
+      weight_gradient(later,
+                      [stream = ctx.stream, d = std::move(gate_up), in = std::move(rows), plan, i, p = w.gate_up] {
+                        grouped_gemm_backward_weight(stream, d, in, plan->waves[i].offsets, p->grad, p->grad_beta());
+                      });
+    gate_up.reset();
+    rows.reset();
+    return_from_experts(ctx.stream, ep, *plan, wave, std::move(d_rows), back);
+    parallel::return_weight_gradients(ctx.stream, ep, *plan, wave, d_row_weights, back_weights);
+  }
+  const Tensor d_weights = parallel::weight_gradients(ctx.stream, *plan, std::move(back_weights));
 
   Tensor dx;
   if (w.shared) dx = mlp_backward(ctx, *w.shared, false, x, std::move(s.shared), d_out, deferred);
   const bool accumulate = static_cast<bool>(dx);
   if (!dx) dx = ctx.make({own, c.hidden_size});
-  combine_rows(ctx.stream, back, plan->slots, {}, accumulate, dx);
+  parallel::sum_returned(ctx.stream, *plan, back, accumulate, dx);
+  back.reset();
 
   Tensor d_logits = ctx.make(s.scores.shape()), d_scores;
   if (s.balance_share && balance_scale != 0)

@@ -8,15 +8,15 @@
 
 namespace eddy::model {
 
-/// t = T / TP own tokens, k choices, R rows this rank's experts got.
+/// t = T / TP own tokens, k choices, R rows this rank's experts got in the first wave. Of further waves only the
+/// routing is kept: the backward pass has their rows sent again.
 struct MoeSaved {
   tensor::Tensor scores;   ///< [t, E] float32
   tensor::Tensor indices;  ///< int32 [t, k]; with the dispatch plan: kept by every recomputation mode
   tensor::Tensor weights;  ///< [t, k] float32
   parallel::DispatchPlan plan;
-  tensor::Tensor row_weights;  ///< [R, 1] float32 weight of each row, in expert order
-  tensor::Tensor rows;         ///< [R, hidden]
-  tensor::Tensor gate_up;      ///< [R, 2·width]
+  tensor::Tensor rows;     ///< [R, hidden]
+  tensor::Tensor gate_up;  ///< [R, 2·width]
   tensor::Tensor
       balance_share;  ///< [rows of the micro-batch, E] factor of each expert in the balance loss; empty when off
   MlpSaved shared;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "parallel/dispatch.h"
 #include "parallel/traffic.h"
 
 namespace eddy::model {
@@ -56,9 +57,8 @@ Elements dense_elements(const StepShape& s, const Sizes& z) {
 /// What a MoE layer keeps of its own tokens; the routed rows are counted by routed_elements.
 Elements moe_elements(const StepShape& s, const Sizes& z) {
   const auto& c = s.config;
-  const std::int64_t local = c.n_routed_experts / s.layout.ep;
-  // Choices, their places, the pairs and tokens in send order; where each expert's rows begin.
-  Elements n{0, z.own * 4 * c.top_k, local + 1};
+  Elements n{0, z.own * c.top_k};                                              // the choices
+  if (s.layout.ep > 1) n.words += 2 * z.own * std::min(c.top_k, s.layout.ep);  // places of the visits, their tokens
   if (s.options.balance_loss > 0) n += {0, s.rows * c.n_routed_experts};
   if (s.options.recompute == Recompute::full) return n;
   const std::int64_t shared = static_cast<std::int64_t>(c.n_shared_experts) * c.moe_intermediate_size;
@@ -66,10 +66,10 @@ Elements moe_elements(const StepShape& s, const Sizes& z) {
   return n;
 }
 Elements routed_elements(const StepShape& s, const Sizes& z, const RoutedRows& r) {
-  Elements n;
-  if (s.layout.ep > 1) n.words = 2 * r.received;  // the order of arrival and its inverse
-  if (s.options.recompute != Recompute::full)
-    n += {r.received * (z.hidden + 2 * s.config.moe_intermediate_size), r.received};
+  const auto& c = s.config;
+  // Rows of the arrivals' choices, the arrival and the weight of each row; where each expert's rows begin.
+  Elements n{0, 2 * r.arrivals * c.top_k + r.rows, r.waves * (c.n_routed_experts / s.layout.ep + 1)};
+  if (s.options.recompute != Recompute::full) n += {r.held * (z.hidden + 2 * c.moe_intermediate_size)};
   return n;
 }
 
@@ -106,12 +106,28 @@ void for_layers(const StepShape& s, const Held& held, F f) {
 
 }  // namespace
 
-RoutedRows balanced_routing(const StepShape& s) {
+RoutedRows planned_routing(const StepShape& s) {
+  const auto& c = s.config;
+  const int ranks = s.layout.ep;
+  const std::int64_t own = s.tokens / s.layout.tp, most = std::min(c.top_k, c.n_routed_experts / ranks);
   const Held held(s);
   RoutedRows r;
-  for_layers(s, held, [&](bool moe) { r.sent += moe ? s.tokens / s.layout.tp * s.config.top_k : 0; });
-  r.received = r.sent;
-  r.sent_away = r.received_away = r.sent - r.sent / s.layout.ep;
+  for_layers(s, held, [&](bool moe) {
+    if (!moe) return;
+    const std::int64_t wave =
+        parallel::planned_rows(own, c.top_k, c.n_routed_experts, ranks, s.options.expert_capacity);
+    // Every token of the group visits this rank, with as many choices as there are experts for.
+    const std::int64_t visits = own * ranks, together = wave / (ranks * most);  // of each rank in a wave
+    const std::int64_t waves = wave >= visits * most ? 1 : (own + together - 1) / together;
+    r.held += wave;
+    r.rows += visits * most;
+    r.arrivals += visits;
+    r.sent_away += own * std::min(c.top_k, ranks - 1);
+    r.received_away += visits - own;
+    r.sent_again = waves > 1 ? r.sent_away : r.sent_again;
+    r.waves += waves;
+    r.most_waves = std::max(r.most_waves, static_cast<int>(waves));
+  });
   return r;
 }
 
@@ -144,8 +160,8 @@ Traffic micro_batch_traffic(const StepShape& s, const RoutedRows& routed) {
     t.tp += static_cast<std::uint64_t>(forwards + 1) *
             (latent + hidden);  // latents gathered, output scattered; backward the reverse
     if (moe) {
-      t.ep += all_to_all_bytes(s.layout.ep,
-                               static_cast<std::uint64_t>(s.config.n_routed_experts / s.layout.ep) * 8);  // counts
+      // Pairs of each expert, visits to each rank.
+      t.ep += all_gather_bytes(s.layout.ep, static_cast<std::uint64_t>(s.config.n_routed_experts + s.layout.ep) * 8);
       if (s.options.balance_loss > 0)
         t.tp += all_reduce_bytes(tp, static_cast<std::uint64_t>(s.rows * (s.config.n_routed_experts + 1)) * 8);
     } else {
@@ -154,9 +170,11 @@ Traffic micro_batch_traffic(const StepShape& s, const RoutedRows& routed) {
     }
   });
   const std::int64_t forwards = full ? 2 : 1;
-  // Rows and weights, gradients of the results; results, gradients of rows and weights.
-  t.ep += bytes(routed.sent_away * (forwards + 1) * z.hidden) + words(routed.sent_away * forwards);
-  t.ep += bytes(routed.received_away * (forwards + 1) * z.hidden) + words(routed.received_away);
+  // A row a visit: choices and weights once, the tokens (in the backward pass those of further waves again) and the
+  // gradients of the results; on the way back the results, the gradients of the tokens and of the weights.
+  const std::int64_t k = s.config.top_k;
+  t.ep += bytes((routed.sent_away * (forwards + 1) + routed.sent_again) * z.hidden) + words(routed.sent_away * 2 * k);
+  t.ep += bytes(routed.received_away * (forwards + 1) * z.hidden) + words(routed.received_away * k);
 
   const auto head = [&] {
     t.tp += 2 * hidden;

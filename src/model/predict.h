@@ -16,8 +16,9 @@ struct StepShape {
   std::int64_t rows = 1;    ///< packed rows of a micro-batch
 };
 
-/// Rows if every expert got the same number of tokens: what is planned with before a run.
-RoutedRows balanced_routing(const StepShape& shape);
+/// What is planned with before a run: in every MoE layer as many rows as a wave may have, and the visits, waves and
+/// routing of the most skewed choices.
+RoutedRows planned_routing(const StepShape& shape);
 
 /// Saved::bytes() of one micro-batch on this rank's stage.
 std::size_t saved_bytes(const StepShape& shape, const RoutedRows& routed);

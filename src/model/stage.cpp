@@ -30,13 +30,20 @@ LossSums& LossSums::operator+=(const LossSums& o) {
 
 namespace {
 
-void count(const parallel::DispatchPlan& plan, int ep_rank, RoutedRows& rows) {
-  if (plan.send_rows.empty()) return;  // a dense layer
+void count(const parallel::DispatchPlan& plan, int ep_rank, RoutedRows& r) {
   const auto own = static_cast<std::size_t>(ep_rank);
-  rows.sent += plan.pairs;
-  rows.received += plan.received;
-  rows.sent_away += plan.pairs - static_cast<std::int64_t>(plan.send_rows[own]);
-  rows.received_away += plan.received - static_cast<std::int64_t>(plan.recv_rows[own]);
+  for (std::size_t i = 0; i < plan.waves.size(); ++i) {  // none in a dense layer
+    const auto& wave = plan.waves[i];
+    const std::int64_t away = wave.sent - static_cast<std::int64_t>(wave.send_rows[own]);
+    r.held += i == 0 ? wave.rows : 0;
+    r.rows += wave.rows;
+    r.arrivals += wave.arrived;
+    r.sent_away += away;
+    r.received_away += wave.arrived - static_cast<std::int64_t>(wave.recv_rows[own]);
+    r.sent_again += i == 0 ? 0 : away;
+  }
+  r.waves += static_cast<std::int64_t>(plan.waves.size());
+  r.most_waves = std::max(r.most_waves, static_cast<int>(plan.waves.size()));
 }
 
 struct StageSaved final : Saved {
@@ -230,6 +237,7 @@ Stage::Load Stage::update_router_bias(double rate) {
     if (moves) device::copy_to_device(m.ctx.stream, bias.f32(), layers[l]->bias->value.data, bias.bytes());
   }
   if (load.min == 1e300) load.min = 0;
+  for (const RoutedRows& r : m.routed) load.waves = std::max(load.waves, r.most_waves);
   m.clear_counts();
   return load;
 }

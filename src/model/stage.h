@@ -21,7 +21,9 @@ struct StageOptions {
   double balance_loss = 0;         ///< α of the sequence-level balance loss (arXiv 2412.19437, eq. 17); 0: off
   std::int64_t head_chunk = 1024;  ///< tokens whose logits are in memory at once
   Dtype dtype = Dtype::f32;        ///< of activations, the store's type: float32, or bf16 on a GPU
-  bool deterministic = true;       ///< false: a GPU's attention may add gradients in any order, which is faster
+  /// Rows that a rank's experts take at once, over those of balanced routing; more come in further waves. EP > 1 only.
+  double expert_capacity = 1.5;
+  bool deterministic = true;  ///< false: a GPU's attention may add gradients in any order, which is faster
 };
 
 /// Factors on each token's loss in the gradient: 1 / Σ masked tokens of the global batch; MTP's with its own count and
@@ -39,10 +41,15 @@ struct LossSums {
 
 enum class Pass { train, evaluate };
 
-/// (token, expert) pairs of one micro-batch, summed over a stage's MoE layers.
+/// What one micro-batch's routing brought a rank, summed over a stage's MoE layers (parallel/dispatch.h).
 struct RoutedRows {
-  std::int64_t sent = 0, received = 0;            ///< by this rank, itself included
-  std::int64_t sent_away = 0, received_away = 0;  ///< to and from other ranks
+  std::int64_t held = 0;                          ///< rows of its experts in first waves: their activations are kept
+  std::int64_t rows = 0;                          ///< rows of its experts in all waves
+  std::int64_t arrivals = 0;                      ///< visits received, its own tokens' included
+  std::int64_t sent_away = 0, received_away = 0;  ///< visits to and from other ranks, of all waves
+  std::int64_t sent_again = 0;                    ///< visits to other ranks of all but first waves
+  std::int64_t waves = 0;                         ///< of all layers
+  int most_waves = 0;                             ///< of one layer
 };
 
 class WeightGradients;  // model/weight_gradients.h
@@ -83,6 +90,7 @@ class Stage {
 
   struct Load {
     double max = 0, min = 0;  ///< busiest and idlest expert of this stage's layers, relative to the mean load
+    int waves = 0;            ///< the most that a layer's experts needed in a micro-batch
   };
   /// Sums the counts over the stage (all DP, CP and TP ranks), moves each bias by ±rate towards balance (arXiv
   /// 2408.15664, algorithm 1; rate 0 leaves them) and clears the counts. Collective over the stage.

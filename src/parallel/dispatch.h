@@ -1,6 +1,6 @@
 #pragma once
-// Sends tokens to the ranks that hold their experts, and the results back: all-to-all by token counts over the EP
-// group.
+// Sends tokens to the ranks that hold their experts, and the results back: all-to-all over the EP group, one row for
+// each rank that a token visits (not for each of its experts), in waves where a rank would get more than planned.
 #include <vector>
 
 #include "comm/communicator.h"
@@ -9,33 +9,58 @@
 
 namespace eddy::parallel {
 
-/// Where each (token, choice) pair goes. Kept from forward to backward, never recomputed.
-/// A rank's pairs, sorted by expert then token, are its *send order*; since experts are dealt to ranks in order, the
-/// pairs for one rank lie together. The receiver regroups what it got by expert (then source rank): the *expert order*.
-/// On a rank alone both orders are one.
+/// The rows [R, W] of one rank's experts are in *expert order*: by local expert, then source rank, then token. A rank
+/// receives A rows, the *arrivals*, by source rank, then token; each is dealt out to its experts on this rank, and
+/// their results are summed to one row before they go back. On a rank alone its own t tokens are the arrivals, and
+/// nothing is exchanged.
+struct DispatchWave {
+  std::vector<std::size_t> send_rows, recv_rows;  ///< [EP]: visits sent to and received from each rank
+  std::int64_t begin = 0, sent = 0;               ///< its visits [begin, begin + sent) in the order of sending
+  std::int64_t arrived = 0;                       ///< A
+  std::int64_t rows = 0;   ///< R; with several waves, and on a GPU alone, an upper bound: the host does not wait
+  tensor::Tensor slots;    ///< int32 [A, k]: row in expert order of each arrival's choices, -1: not here
+  tensor::Tensor tokens;   ///< int32 [A · k]: arrival of each row in expert order; -1 behind the last
+  tensor::Tensor offsets;  ///< int64 [local experts + 1]: rows of each local expert in expert order
+  tensor::Tensor weights;  ///< float32 [R, 1]: weight of each row
+};
+
+/// Where each (token, choice) pair goes. Kept from forward to backward, never recomputed. V visits are sent, m =
+/// min(k, EP) a token at the most, in the order of waves, ranks, tokens.
 struct DispatchPlan {
-  tensor::Tensor send_tokens;   ///< int32 [t·k]: token of each pair in send order; -1 behind the last
-  tensor::Tensor send_pairs;    ///< int32 [t·k]: its place t·k + j in the choices; -1 likewise
-  tensor::Tensor slots;         ///< int32 [t, k]: the pair's place in send order, -1 for none
-  tensor::Tensor from_arrival;  ///< int32 [R]: row r in expert order is arrival row from_arrival[r]; empty when EP is 1
-  tensor::Tensor to_arrival;    ///< int32 [R]: its inverse; empty when EP is 1
-  tensor::Tensor offsets;       ///< int64 [local experts + 1]: rows of each local expert in expert order
-  std::vector<std::size_t> send_rows, recv_rows;  ///< [EP]: pairs sent to and received from each rank
-  std::int64_t pairs = 0;     ///< P; on a GPU alone t·k, an upper bound, so that the host need not wait for the count
-  std::int64_t received = 0;  ///< R, likewise
+  tensor::Tensor slots;   ///< int32 [t, m]: places of each token's visits by rank, -1 for none; empty when EP is 1
+  tensor::Tensor tokens;  ///< int32 [t · m]: token of each visit; -1 behind the last; empty when EP is 1
+  std::vector<DispatchWave> waves;  ///< as many on every rank of the group
   std::size_t bytes() const;
 };
 
-/// indices int32 [t, k] (-1: none) over `experts` experts, experts / EP to a rank, in order. total int64 [experts] (may
-/// be empty) += pairs of each expert. Collective (exchanges counts, which on a GPU waits for the stream when EP > 1).
-DispatchPlan plan_dispatch(const device::Stream& stream, comm::Communicator& ep, tensor::View indices, int experts,
-                           tensor::View total);
+/// Rows in expert order that a wave has at the most on a rank with `tokens` own tokens: `factor` times the share of
+/// each rank when all are equally busy, but room for a token of each rank, and no more than there can be.
+std::int64_t planned_rows(std::int64_t tokens, int top_k, int experts, int ranks, double factor);
 
-/// rows [P, W] in send order → [R, W] in expert order, on the experts' ranks. Collective.
+/// indices int32 [t, k] (-1: none) over `experts` experts, experts / EP to a rank, in order; weights float32 [t, k].
+/// capacity: planned_rows, the same on every rank. total int64 [experts] (may be empty) += pairs of each expert.
+/// Collective (every rank learns what all send, for which a GPU's host waits for the stream once when EP > 1).
+DispatchPlan plan_dispatch(const device::Stream& stream, comm::Communicator& ep, tensor::View indices,
+                           tensor::View weights, int experts, std::int64_t capacity, tensor::View total);
+
+/// x [t, W], a row a token → [R, W] in expert order. Collective.
 tensor::Tensor send_to_experts(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
-                               tensor::Tensor rows);
-/// The way back: [R, W] in expert order → [P, W] in send order. Collective.
-tensor::Tensor return_from_experts(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
-                                   tensor::Tensor rows);
+                               const DispatchWave& wave, tensor::View x);
+/// The way back, its transpose: rows [R, W] in expert order → `back`, which the last wave completes: [V, W], a row a
+/// visit, each the sum over the experts of one rank in the order of the choices (in float32, rounded to the rows'
+/// type). Alone `back` is `rows` itself. Collective.
+void return_from_experts(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
+                         const DispatchWave& wave, tensor::Tensor rows, tensor::Tensor& back);
+/// y [t, W] = Σ over each token's visits, or alone its experts, of its rows in `back` (+ y when accumulate): by rank,
+/// or alone in the order of the choices.
+void sum_returned(const device::Stream& stream, const DispatchPlan& plan, tensor::View back, bool accumulate,
+                  tensor::View y);
+
+/// d_weights float32 [R, 1] in expert order → `back` as above, but k columns: a value a choice, 0 for those of other
+/// ranks. Collective.
+void return_weight_gradients(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
+                             const DispatchWave& wave, tensor::View d_weights, tensor::Tensor& back);
+/// The gradient [t, k] of plan_dispatch's weights.
+tensor::Tensor weight_gradients(const device::Stream& stream, const DispatchPlan& plan, tensor::Tensor back);
 
 }  // namespace eddy::parallel

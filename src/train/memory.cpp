@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "base/units.h"
 #include "model/parameters.h"
+#include "parallel/dispatch.h"
 
 namespace eddy::train {
 using parallel::ParameterInfo;
@@ -51,7 +52,7 @@ RankMemory MemoryPlan::of(int rank) {
   if (fresh) {
     const model::StepShape shape{model_, layout_, rank, stages_, options_.stage, tokens_, rows_};
     const auto in_flight = static_cast<std::size_t>(std::min(layout_.pp - at.pp, micro_batches_));  // 1F1B
-    held->second = in_flight * model::saved_bytes(shape, model::balanced_routing(shape));
+    held->second = in_flight * model::saved_bytes(shape, model::planned_routing(shape));
   }
   m.activations = held->second;
   return m;
@@ -64,10 +65,16 @@ std::size_t MemoryPlan::working(int rank) const {
   // Attention's backward pass: q, k, v once more and their gradients, those of kv and of the latents.
   const double attention =
       all * (heads * (5.0 * c.qk_head_dim() + 4.0 * c.v_head_dim + c.qk_nope_head_dim) + 3.0 * c.hidden_size);
-  // Experts' backward pass: two gradients of the rows, two of the activations.
-  const double moe = c.n_routed_experts > 0 ? own * c.top_k * (3.0 * c.hidden_size + 3.0 * c.moe_intermediate_size) +
-                                                  2 * own * c.hidden_size
-                                            : 0;
+  // Experts' backward pass of a wave: rows and their gradients, or two of these; the activations and their gradients.
+  // Rows exchanged: one for each rank a token visits, those arrived for one of the three.
+  double moe = 0;
+  if (c.n_routed_experts > 0) {
+    const auto rows = parallel::planned_rows(tokens_ / layout_.tp, c.top_k, c.n_routed_experts, layout_.ep,
+                                             options_.stage.expert_capacity);
+    const int visits = layout_.ep > 1 ? std::min(c.top_k, layout_.ep) : 0;
+    moe = static_cast<double>(rows) * (3.0 * c.hidden_size + 3.0 * c.moe_intermediate_size) +
+          own * (visits + 2) * c.hidden_size;
+  }
   const double dense = all * (2.0 * c.hidden_size + 3.0 * c.intermediate_size / layout_.tp);
   const bool last = parallel::coordinates(layout_, rank).pp == layout_.pp - 1;
   const double head = last ? std::min(all, static_cast<double>(options_.stage.head_chunk)) * c.vocab_size / layout_.tp +

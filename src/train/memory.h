@@ -17,8 +17,7 @@ struct RankMemory {
   std::size_t values = 0, gradients = 0;  ///< bytes
   std::size_t masters = 0;                ///< float32 copies of parameters of another type
   std::size_t moments = 0;
-  std::size_t activations =
-      0;  ///< held for backward passes at the fullest moment, with experts equally busy; an estimate
+  std::size_t activations = 0;  ///< held for backward passes at the fullest moment, whatever the routing; an estimate
   std::size_t total() const { return values + gradients + masters + moments + activations; }
 };
 

@@ -47,20 +47,3 @@ TEST_CASE("sort_by_expert by hand") {
 TEST_CASE("sort_by_expert: experts beyond the counts are refused") {
   CHECK_THROWS_WITH(sort({0, 3}, 1, 2, 3), "sort_by_expert: 'chosen'[1] is 3, outside [0, 3) and not -1");
 }
-
-TEST_CASE("arrival_order by hand: two ranks, three experts") {
-  Longs arriving{1, 0, 2, 2, 1, 0}, offsets(4, -7);  // rank 0: e0 e2 e2; rank 1: e0 e0 e1
-  Indices from(6, -7), to(6, -7);
-  arrival_order({}, longs(arriving), 2, ints(from), ints(to), longs(offsets));
-  CHECK(from == Indices{0, 3, 4, 5, 1, 2});
-  CHECK(to == Indices{0, 4, 5, 1, 2, 3});
-  CHECK(offsets == Longs{0, 3, 4, 6});
-  Indices few(5);
-  CHECK_THROWS_WITH(arrival_order({}, longs(arriving), 2, ints(few), ints(few), longs(offsets)),
-                    "arrival_order: 6 rows arrive, but there is room for 5");
-  CHECK_THROWS_AS(arrival_order({}, longs(arriving), 4, ints(from), ints(to), longs(offsets)), eddy::Error);
-  Longs nothing(4, 0), begins(3, -7);
-  Indices none;
-  arrival_order({}, longs(nothing), 2, ints(none), ints(none), longs(begins));
-  CHECK(begins == Longs{0, 0, 0});
-}

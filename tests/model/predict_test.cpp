@@ -70,13 +70,3 @@ TEST_CASE("memory and traffic are as predicted in every layout") {
       }
 }
 
-TEST_CASE("balanced routing sends as many rows as it receives") {
-  const auto c = eddy_test::tiny_config();
-  const parallel::Layout layout{8, 2, 4, 2, 1};
-  const auto plan = model::plan_stages(c, 2, true, 32);
-  const model::StepShape shape{c, layout, 3, plan, {}, 64, 1};
-  const auto r = model::balanced_routing(shape);
-  CHECK(r.sent == r.received);
-  CHECK(r.sent_away == r.sent * 3 / 4);
-  CHECK(r.sent % (32 * 3) == 0);
-}

@@ -1,4 +1,4 @@
-// sort_by_expert and arrival_order on the GPU against the CPU: integers, so all of them equal.
+// sort_by_expert on the GPU against the CPU: integers, so all of them equal.
 #include "kernels/dispatch/dispatch.h"
 
 #include <string>
@@ -105,29 +105,4 @@ TEST_CASE("GPU sort_by_expert: without a total; too many experts are refused") {
   CHECK_THROWS_WITH(sort_by_expert(*gpu, chosen, many.slots, many.pairs, many.tokens, many.counts, many.offsets, {}),
                     "sort_by_expert: 1025 experts, 10 pairs; a GPU sorts among 1 to 1024 experts, up to 1073741824 "
                     "pairs");
-}
-
-TEST_CASE("GPU arrival_order: the CPU's order") {
-  const auto* gpu = gpu_stream();
-  if (!gpu) return;
-  for (const auto& [ranks, local, most] :
-       {std::tuple{1, 1, 5}, {2, 3, 3}, {8, 32, 300}, {1, 256, 40}, {64, 4, 1000}, {37, 83, 9}, {4, 4, 0}}) {
-    Tensor arriving({ranks * local}, Dtype::i64);
-    std::mt19937 engine(9);
-    std::int64_t rows = 0;
-    for (int i = 0; i < ranks * local; ++i) {
-      const std::int64_t n = engine() % 4 == 0 ? 0 : engine() % static_cast<unsigned>(most + 1);
-      arriving.view().as<std::int64_t>()[i] = n;
-      rows += n;
-    }
-    const Tensor from = filled<std::int32_t>({rows}, -7), to = filled<std::int32_t>({rows}, -7),
-                 offsets = filled<std::int64_t>({local + 1}, -7);
-    const Tensor from_there = upload(*gpu, from), to_there = upload(*gpu, to), offsets_there = upload(*gpu, offsets);
-    arrival_order({}, arriving, ranks, from, to, offsets);
-    arrival_order(*gpu, upload(*gpu, arriving), ranks, from_there, to_there, offsets_there);
-    INFO(ranks << " ranks, " << local << " experts each, up to " << most << " rows");
-    CHECK(first_difference<std::int64_t>(*gpu, offsets_there, offsets) == "");
-    CHECK(first_difference<std::int32_t>(*gpu, from_there, from) == "");
-    CHECK(first_difference<std::int32_t>(*gpu, to_there, to) == "");
-  }
 }
