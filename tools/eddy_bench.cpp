@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/main.h"
 #include "bench_comm.h"
+#include "bench_kernels.h"
 #include "bench_shard.h"
 #include "bench_slice.h"
 #include "bench_tokenizer.h"
@@ -17,6 +18,7 @@ constexpr const char* kUsage =
     "usage: eddy-bench NAME [--json] [options]; eddy-bench NAME --help\n"
     "  train      whole training steps on one rank, beside sgemm\n"
     "  slice      layers of DeepSeek-V3's size on GPUs in any layout, with each operation's share of its ceiling\n"
+    "  kernels    every kernel at the slice's sizes, beside the ceilings of the same run\n"
     "  comm       bus bandwidth of collectives between ranks, under mpirun\n"
     "  shard      reading packed rows, beside memcpy\n"
     "  tokenizer  encoding text, one thread\n";
@@ -33,10 +35,11 @@ int bench(const std::vector<std::string>& arguments) {
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (arguments[0] == "train") return eddy::bench_train(rest);
   if (arguments[0] == "slice") return eddy::bench_slice(rest);
+  if (arguments[0] == "kernels") return eddy::bench_kernels(rest);
   if (arguments[0] == "comm") return eddy::bench_comm(rest);
   if (arguments[0] == "shard") return bench_shard(rest);
   if (arguments[0] == "tokenizer") return bench_tokenizer(rest);
-  eddy::fail_input("there is no benchmark '{}'; there are train, slice, comm, shard, tokenizer", arguments[0]);
+  eddy::fail_input("there is no benchmark '{}'; there are train, slice, kernels, comm, shard, tokenizer", arguments[0]);
 }
 }  // namespace
 

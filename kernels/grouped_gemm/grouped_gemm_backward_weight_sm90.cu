@@ -1,3 +1,4 @@
+#include "kernels/grouped_gemm/grouped_gemm_candidates.h"
 #include "kernels/grouped_gemm/grouped_gemm_sm90.cuh"
 
 namespace eddy::kernels::cuda {
@@ -6,7 +7,8 @@ using cutlass::layout::ColumnMajor;
 using cutlass::layout::RowMajor;
 // Two blocks one below the other share the loads of x's tile, the larger of the two.
 using Cluster = cute::Shape<cute::_2, cute::_1, cute::_1>;
-using Kernel = sm90::GroupedKernel<ColumnMajor, RowMajor, float, true, Cluster>;
+template <class Store>
+using Kernel = sm90::GroupedKernel<ColumnMajor, RowMajor, float, Store, Cluster>;
 
 /// Zeroes the matrices (a multiple of 4 floats each) of experts without rows, which the product passes over;
 /// blockIdx.y: expert.
@@ -32,7 +34,17 @@ void grouped_gemm_backward_weight_sm90(const Stream& stream, View dy, View x, Vi
     zero_empty_experts<<<grid, 256, 0, device::native(stream)>>>(p);
     check_launch();
   }
-  sm90::run_grouped<Kernel, RowsAre::k>(stream, p, "grouped_gemm_backward_weight");
+  const bool along_n =
+      p.n < p.m;  // the shorter way: what a wave of blocks reads of the other operand stays in the cache
+  if (beta == 0)
+    sm90::run_grouped<Kernel<cute::SM90_TMA_STORE>, RowsAre::k>(stream, p, along_n, "grouped_gemm_backward_weight");
+  else
+    sm90::run_grouped<Kernel<sm90::TmaAdd>, RowsAre::k>(stream, p, along_n, "grouped_gemm_backward_weight");
+}
+
+void weight_gradient_cooperative_128x256(const Stream& stream, View dy, View x, View offsets, View dw, bool along_n) {
+  const auto p = weight_problem<cutlass::bfloat16_t>(dy, x, offsets, dw, 0);
+  sm90::run_grouped<Kernel<cute::SM90_TMA_STORE>, RowsAre::k>(stream, p, along_n, "cooperative 128x256");
 }
 
 }  // namespace eddy::kernels::cuda

@@ -17,28 +17,90 @@
 
 namespace eddy::kernels::cuda::sm90 {
 
+/// A tile on its way out is added to what is there, in float32, by the L2 cache: the kernel itself never loads D. Each
+/// element of D belongs to one tile, so the bits are the same each time. CUTLASS has the instruction, but not for
+/// descriptors that change from group to group.
+struct TmaAdd : cute::SM90_TMA_REDUCE_ADD {};
+struct TmaAddBy : cute::SM90_TMA_REDUCE_ADD {};  // the same through a descriptor given by address
+
+}  // namespace eddy::kernels::cuda::sm90
+
+namespace cute {
+template <class Bits>
+struct Copy_Traits<eddy::kernels::cuda::sm90::TmaAddBy, Bits> {
+  using ThrID = Layout<_1>;
+  using SrcLayout = Layout<Shape<_1, Bits>>;
+  using DstLayout = Layout<Shape<_1, Bits>>;
+  using RefLayout = SrcLayout;
+  TmaDescriptor const* descriptor;
+
+  template <class A, class ALayout, class B, class BLayout>
+  CUTE_HOST_DEVICE friend constexpr void copy_unpack(Copy_Traits const& traits, Tensor<A, ALayout> const& from,
+                                                     Tensor<B, BLayout>& to) {
+    static_assert(is_smem<A>::value);
+    const auto at = to.data().coord_;
+    void const* const descriptor = traits.descriptor;
+    void const* const tile = raw_pointer_cast(from.data());
+    detail::explode_tuple(detail::CallCOPY<SM90_TMA_REDUCE_ADD>{}, make_tuple(descriptor, tile), seq<0, 1>{}, at,
+                          tuple_seq<decltype(at)>{});
+  }
+};
+template <class Bits, class Auxiliary>
+struct Copy_Traits<eddy::kernels::cuda::sm90::TmaAdd, Bits, Auxiliary>
+    : Copy_Traits<SM90_TMA_REDUCE_ADD, Bits, Auxiliary> {
+  CUTE_HOST_DEVICE constexpr Copy_Traits<eddy::kernels::cuda::sm90::TmaAddBy, Bits> with(
+      TmaDescriptor const* descriptor) const {
+    return {descriptor};
+  }
+};
+}  // namespace cute
+
+namespace eddy::kernels::cuda::sm90 {
+
+/// CUTLASS's epilogue with another instruction to store D by.
+template <class Epilogue, class Store>
+struct StoreBy;
+template <class Policy, class Tile, class Part, class C, class StrideC, class D, class StrideD, class Fusion,
+          class Load, class LayoutC, class FromC, class Before, class LayoutD, class ToD, class... Others, class Store>
+struct StoreBy<cutlass::epilogue::collective::CollectiveEpilogue<Policy, Tile, Part, C, StrideC, D, StrideD, Fusion,
+                                                                 Load, LayoutC, FromC, Before, LayoutD, ToD, Others...>,
+               Store> {
+  using Type = cutlass::epilogue::collective::CollectiveEpilogue<Policy, Tile, Part, C, StrideC, D, StrideD, Fusion,
+                                                                 Load, LayoutC, FromC, Store, LayoutD, ToD, Others...>;
+};
+
+/// Both warp groups of a block work on one tile (cooperative), or each on its own, so that one stores while the other
+/// multiplies (ping-pong).
+enum class Groups { cooperative, ping_pong };
+
 /// LayoutA: RowMajor where A's k axis is contiguous, ColumnMajor where m is; LayoutB: ColumnMajor where B's k axis is
-/// contiguous, RowMajor where n is (CUTLASS names the layout of B [k, n]). Accumulate: whether beta may be other than
-/// 0.
-template <class LayoutA, class LayoutB, class Out, bool Accumulate, class Cluster>
+/// contiguous, RowMajor where n is (CUTLASS names the layout of B [k, n]). Store: cute::SM90_TMA_STORE (D = A·B) or
+/// TmaAdd (D += A·B, float32 only). D is never loaded, which leaves shared memory for A and B.
+template <class LayoutA, class LayoutB, class Out, class Store, class Cluster,
+          class TileShape = cute::Shape<cute::_128, cute::_256, cute::_64>, Groups groups = Groups::cooperative>
 struct GroupedKernel {
   using Shape = cutlass::gemm::GroupProblemShape<cute::Shape<int, int, int>>;
   using In = cutlass::bfloat16_t;
-  using Source = cute::conditional_t<Accumulate, Out, void>;
-  using Tile = cute::Shape<cute::_128, cute::_256, cute::_64>;
   using RowMajor = cutlass::layout::RowMajor;
   static constexpr int kAlign = 8, kAlignOut = 16 / sizeof(Out);  // TMA: 16 bytes
+  static constexpr bool kCooperative = groups == Groups::cooperative;
+  using EpilogueSchedule = cute::conditional_t<kCooperative, cutlass::epilogue::PtrArrayTmaWarpSpecializedCooperative,
+                                               cutlass::epilogue::PtrArrayTmaWarpSpecializedPingpong>;
+  using MainloopSchedule = cute::conditional_t<kCooperative, cutlass::gemm::KernelPtrArrayTmaWarpSpecializedCooperative,
+                                               cutlass::gemm::KernelPtrArrayTmaWarpSpecializedPingpong>;
 
-  using Epilogue = typename cutlass::epilogue::collective::CollectiveBuilder<
-      cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Tile, Cluster,
-      cutlass::epilogue::collective::EpilogueTileAuto, float, float, Source, RowMajor*, kAlignOut, Out, RowMajor*,
-      kAlignOut, cutlass::epilogue::PtrArrayTmaWarpSpecializedCooperative,
-      cutlass::epilogue::fusion::LinearCombination<Out, float, Source, float>>::CollectiveOp;
+  using Epilogue =
+      typename StoreBy<typename cutlass::epilogue::collective::CollectiveBuilder<
+                           cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, TileShape, Cluster,
+                           cutlass::epilogue::collective::EpilogueTileAuto, float, float, void, RowMajor*, kAlignOut,
+                           Out, RowMajor*, kAlignOut, EpilogueSchedule,
+                           cutlass::epilogue::fusion::LinearCombination<Out, float, void, float>>::CollectiveOp,
+                       Store>::Type;
   using Mainloop = typename cutlass::gemm::collective::CollectiveBuilder<
-      cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, In, LayoutA*, kAlign, In, LayoutB*, kAlign, float, Tile,
+      cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, In, LayoutA*, kAlign, In, LayoutB*, kAlign, float, TileShape,
       Cluster,
       cutlass::gemm::collective::StageCountAutoCarveout<static_cast<int>(sizeof(typename Epilogue::SharedStorage))>,
-      cutlass::gemm::KernelPtrArrayTmaWarpSpecializedCooperative>::CollectiveOp;
+      MainloopSchedule>::CollectiveOp;
   using Gemm =
       cutlass::gemm::device::GemmUniversalAdapter<cutlass::gemm::kernel::GemmUniversal<Shape, Mainloop, Epilogue>>;
 };
@@ -102,8 +164,10 @@ inline void check_status(cutlass::Status status, const char* what) {
              cudaGetErrorString(cudaGetLastError()));
 }
 
+/// along_n: consecutive tiles lie along n, else along m.
 template <class Kernel, RowsAre rows_are, class Out>
-void run_grouped(const Stream& stream, const GroupedProblem<cutlass::bfloat16_t, Out>& problem, const char* what) {
+void run_grouped(const Stream& stream, const GroupedProblem<cutlass::bfloat16_t, Out>& problem, bool along_n,
+                 const char* what) {
   using Gemm = typename Kernel::Gemm;
   using Arrays = GroupArrays<Kernel, Out>;
   static_assert(Gemm::GemmKernel::SharedStorageSize <= cutlass::gemm::collective::detail::sm90_smem_capacity_bytes);
@@ -121,13 +185,12 @@ void run_grouped(const Stream& stream, const GroupedProblem<cutlass::bfloat16_t,
   arguments.problem_shape = {problem.groups, arrays.size, nullptr};
   arguments.mainloop = {arrays.a, arrays.a_stride, arrays.b, arrays.b_stride};
   arguments.epilogue.thread.alpha = 1;
-  arguments.epilogue.thread.beta = problem.beta;
-  if constexpr (!std::is_void_v<typename Gemm::GemmKernel::ElementC>)
-    arguments.epilogue.ptr_C = const_cast<const Out**>(arrays.d);
-  arguments.epilogue.dC = arrays.d_stride;
+  arguments.epilogue.dC = arrays.d_stride;  // not read
   arguments.epilogue.ptr_D = arrays.d;
   arguments.epilogue.dD = arrays.d_stride;
   arguments.hw_info = hardware;
+  using Raster = typename Gemm::GemmKernel::TileScheduler::RasterOrderOptions;
+  arguments.scheduler.raster_order = along_n ? Raster::AlongN : Raster::AlongM;
   check_status(Gemm::can_implement(arguments), what);
   const Scratch workspace(stream, Gemm::get_workspace_size(arguments));
   Gemm gemm;
