@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/units.h"
 #include "comm/session.h"
+#include "device/lane.h"
 #include "device/span.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
@@ -136,8 +137,10 @@ Ceilings measure_ceilings(const Stream& stream, Dtype dtype) {
   return c;
 }
 
-/// Each operation of one pass, with the part of its ceiling that it reaches.
-void print_breakdown(const std::vector<device::SpanTime>& spans, const Ceilings& best, double whole) {
+/// Each operation of one pass, with the part of its ceiling that it reaches; then those that ran beside them, which are
+/// no part of the sum (what was waited for them is).
+void print_breakdown(const std::vector<device::SpanTime>& spans, const std::vector<device::SpanTime>& beside,
+                     const Ceilings& best, double whole) {
   fmt::print("{:<34} {:>6} {:>9} {:>6} {:>10} {:>10} {:>8}\n", "operation", "times", "ms", "share", "GB/s", "TFLOP/s",
              "ceiling");
   double sum = 0;
@@ -151,6 +154,9 @@ void print_breakdown(const std::vector<device::SpanTime>& spans, const Ceilings&
   }
   fmt::print("{:<34} {:>6} {:>9.3f} {:>5.1f}%  (between the operations, and those without a span)\n", "rest", "",
              (whole - sum) * 1e3, 100 * (whole - sum) / whole);
+  for (const auto& s : beside)
+    fmt::print("{:<34} {:>6} {:>9.3f} {:>6}  (beside the above, waits for other ranks included)\n", s.name, s.count,
+               s.seconds * 1e3, "");
 }
 
 }  // namespace
@@ -226,12 +232,14 @@ int bench_slice(const std::vector<std::string>& arguments) {
   const std::size_t peak = engine.peak_bytes();
   const double tokens = static_cast<double>(o.seq_len) * o.micro_batches * o.layout.dp() / o.layout.world;
   const double flops = model_flops_per_token(config, o.seq_len) * tokens;
-  std::vector<device::SpanTime> spans;
+  std::vector<device::SpanTime> spans, beside;
   double spanned_s = 0;
   if (breakdown && stream.on_gpu()) {
     device::start_profile(stream);
+    device::start_profile(device::lane(stream));
     spanned_s = times(stream, 1, step).front();
     spans = device::stop_profile(stream);
+    beside = device::stop_profile(device::lane(stream));
   }
   if (session.rank() != 0) return 0;
   const std::string name = place.on_gpu() ? place.name : "CPU";
@@ -268,7 +276,7 @@ int bench_slice(const std::vector<std::string>& arguments) {
              bytes_text(static_cast<double>(peak)));
   fmt::print("ceilings: copy {:.0f} GB/s, product of 8192 cubed {:.0f} TFLOP/s\n", best.copy_bytes * 1e-9,
              best.gemm_flops * 1e-12);
-  if (!spans.empty()) print_breakdown(spans, best, spanned_s);
+  if (!spans.empty()) print_breakdown(spans, beside, best, spanned_s);
   return 0;
 }
 

@@ -23,6 +23,10 @@ Communicator::~Communicator() = default;
 void Communicator::attach(std::unique_ptr<DeviceTransport> transport) {
   transport_ = std::move(transport);
 }
+void Communicator::attach(std::unique_ptr<DeviceTransport> transport, const Stream& lane) {
+  lane_transport_ = std::move(transport);
+  lane_ = lane.native();
+}
 
 std::string Communicator::where(const char* operation) const {
   return fmt::format("{} on {} (rank {} of {})", operation, name_, rank_, size_);
@@ -36,7 +40,8 @@ void Communicator::require_peer(int peer, int tag, const char* operation) const 
   if (tag < 0 || tag > 1'000'000) fail_run("{}: tag {} is not in 0..1000000", where(operation), tag);
 }
 
-DeviceTransport& Communicator::on_device(const char* operation) {
+DeviceTransport& Communicator::on_device(const Stream& stream, const char* operation) {
+  if (lane_transport_ && stream.native() == lane_) return *lane_transport_;
   if (!transport_ && size_ == 1) transport_ = self_transport();
   if (!transport_)
     fail_run("{}: the data lie on a GPU, but nothing is attached that carries them to other ranks (comm.backend)",
@@ -47,7 +52,7 @@ DeviceTransport& Communicator::on_device(const char* operation) {
 void Communicator::broadcast(void* data, std::size_t count, Dtype dtype, int root, const Stream& stream) {
   const device::Span span(stream, "broadcast");
   if (stream.on_gpu())
-    on_device("broadcast").broadcast(data, count, dtype, root, stream);
+    on_device(stream, "broadcast").broadcast(data, count, dtype, root, stream);
   else
     do_broadcast(data, count, dtype, root);
   if (rank_ == root) bytes_sent_ += static_cast<std::size_t>(size_ - 1) * count * size_of(dtype);
@@ -58,7 +63,7 @@ void Communicator::all_reduce(void* data, std::size_t count, Dtype dtype, Reduce
   if (count == 0) return;
   const device::Span span(stream, "all_reduce");
   if (stream.on_gpu())
-    on_device("all_reduce").all_reduce(data, count, dtype, op, stream);
+    on_device(stream, "all_reduce").all_reduce(data, count, dtype, op, stream);
   else
     do_all_reduce(data, count, dtype, op);
   const auto n = static_cast<std::size_t>(size_);
@@ -75,7 +80,7 @@ void Communicator::all_gather_v(const void* in, void* out, std::span<const std::
   if (sum(counts) == 0) return;
   const device::Span span(stream, "all_gather");
   if (stream.on_gpu())
-    on_device("all_gather").all_gather_v(in, out, counts, dtype, stream);
+    on_device(stream, "all_gather").all_gather_v(in, out, counts, dtype, stream);
   else
     do_all_gather_v(in, out, counts, dtype);
   bytes_sent_ += static_cast<std::size_t>(size_ - 1) * counts[static_cast<std::size_t>(rank_)] * size_of(dtype);
@@ -93,7 +98,7 @@ void Communicator::reduce_scatter_v(const void* in, void* out, std::span<const s
   if (total == 0) return;
   const device::Span span(stream, "reduce_scatter");
   if (stream.on_gpu())
-    on_device("reduce_scatter").reduce_scatter_v(in, out, counts, dtype, stream);
+    on_device(stream, "reduce_scatter").reduce_scatter_v(in, out, counts, dtype, stream);
   else
     do_reduce_scatter_v(in, out, counts, dtype);
   bytes_sent_ += (total - counts[static_cast<std::size_t>(rank_)]) * size_of(dtype);
@@ -113,7 +118,7 @@ void Communicator::all_to_all_v(const void* in, std::span<const std::size_t> sen
     fail_run("{}: {} elements sent to itself but {} expected", where("all_to_all"), send_counts[me], recv_counts[me]);
   const device::Span span(stream, "all_to_all");
   if (stream.on_gpu())
-    on_device("all_to_all").all_to_all_v(in, send_counts, out, recv_counts, dtype, stream);
+    on_device(stream, "all_to_all").all_to_all_v(in, send_counts, out, recv_counts, dtype, stream);
   else
     do_all_to_all_v(in, send_counts, out, recv_counts, dtype);
   bytes_sent_ += (sum(send_counts) - send_counts[me]) * size_of(dtype);
@@ -123,7 +128,7 @@ std::unique_ptr<Request> Communicator::isend(const void* data, std::size_t count
                                              const Stream& stream) {
   require_peer(peer, tag, "isend");
   const device::Span span(stream, "isend");
-  auto request = stream.on_gpu() ? on_device("isend").isend(data, count, dtype, peer, tag, stream)
+  auto request = stream.on_gpu() ? on_device(stream, "isend").isend(data, count, dtype, peer, tag, stream)
                                  : do_isend(data, count, dtype, peer, tag);
   bytes_sent_ += count * size_of(dtype);
   return request;
@@ -133,7 +138,7 @@ void Communicator::recv(void* data, std::size_t count, Dtype dtype, int peer, in
   require_peer(peer, tag, "recv");
   const device::Span span(stream, "recv");
   if (stream.on_gpu())
-    on_device("recv").recv(data, count, dtype, peer, tag, stream);
+    on_device(stream, "recv").recv(data, count, dtype, peer, tag, stream);
   else
     do_recv(data, count, dtype, peer, tag);
 }

@@ -73,6 +73,9 @@ class Communicator {
   /// How data on a GPU travel from now on; null: not at all. A group of one needs none. Transports whose making or end
   /// is collective are attached by all ranks in one order.
   void attach(std::unique_ptr<DeviceTransport> transport);
+  /// The same for what is enqueued on `lane`, a stream of its own: it then neither waits for operations on other
+  /// streams nor holds them up. Without it they go as the others do.
+  void attach(std::unique_ptr<DeviceTransport> transport, const device::Stream& lane);
   const DeviceTransport* transport() const { return transport_.get(); }
 
   /// Bytes this rank has sent to others so far, by the usual ring or direct algorithms: all_gather (n-1)·own,
@@ -101,8 +104,9 @@ class Communicator {
   friend class StagedTransport;  // runs the operations on host memory
   void require_counts(std::span<const std::size_t> counts, const char* operation) const;
   void require_peer(int peer, int tag, const char* operation) const;
-  DeviceTransport& on_device(const char* operation);
-  std::unique_ptr<DeviceTransport> transport_;
+  DeviceTransport& on_device(const device::Stream& stream, const char* operation);
+  std::unique_ptr<DeviceTransport> transport_, lane_transport_;
+  void* lane_ = nullptr;  // the native stream
   std::uint64_t bytes_sent_ = 0;
 };
 

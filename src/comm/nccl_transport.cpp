@@ -15,6 +15,8 @@ namespace {
 
 /// Blocks of the GPU that a message's kernel may take while others compute: about 150 GB/s over NVLink.
 constexpr int kMessageCtas = 8;
+/// The same of a lane's collectives, which have the backward pass's time, or that of a kernel bound by memory.
+constexpr int kLaneCtas = 16;
 
 std::size_t sum(std::span<const std::size_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
@@ -260,28 +262,34 @@ Nccl::Nccl(std::shared_ptr<Watchdog> watchdog) {
   watch_ = std::make_shared<GpuWatch>(std::move(watchdog));
 }
 
-std::unique_ptr<DeviceTransport> Nccl::transport(Communicator& group, Messages messages) {
-  const auto place = std::make_shared<const Place>(Place{group.name(), group.rank(), group.size()});
+std::shared_ptr<NcclHandle> Nccl::handle(Communicator& group, const Place& place, int max_ctas, Made& made) {
   int world_rank = 0;
   check(MPI_Comm_rank(MPI_COMM_WORLD, &world_rank));
   std::vector<int> members(static_cast<std::size_t>(group.size()));
   ncclUniqueId id{};
-  auto comm = std::shared_ptr<NcclHandle>();
   {
-    const Watchdog::Guard guard(watch_->watchdog(), "bootstrap of NCCL", place->group, place->rank, place->size);
+    const Watchdog::Guard guard(watch_->watchdog(), "bootstrap of NCCL", place.group, place.rank, place.size);
     check(MPI_Allgather(&world_rank, 1, MPI_INT, members.data(), 1, MPI_INT, mpi_comm(group)));
-    comm = made_[members].lock();
-    if (!comm) {
-      if (group.rank() == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId");
-      check(MPI_Bcast(&id, sizeof id, MPI_BYTE, 0, mpi_comm(group)));
-    }
+    if (auto comm = made[members].lock()) return comm;
+    if (group.rank() == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId");
+    check(MPI_Bcast(&id, sizeof id, MPI_BYTE, 0, mpi_comm(group)));
   }
-  if (!comm) {
-    comm = std::make_shared<NcclHandle>(id, *place, 0, watch_);
-    made_[members] = comm;
-  }
+  auto comm = std::make_shared<NcclHandle>(id, place, max_ctas, watch_);
+  made[members] = comm;
+  return comm;
+}
+
+std::unique_ptr<DeviceTransport> Nccl::transport(Communicator& group, Messages messages) {
+  const auto place = std::make_shared<const Place>(Place{group.name(), group.rank(), group.size()});
+  auto comm = handle(group, *place, 0, made_);
   auto links = messages == Messages::neighbours ? make_links(group, watch_) : std::map<int, Link>();
   return std::make_unique<NcclTransport>(place, std::move(comm), std::move(links), watch_);
+}
+
+std::unique_ptr<DeviceTransport> Nccl::lane_transport(Communicator& group) {
+  const auto place = std::make_shared<const Place>(Place{group.name() + " beside", group.rank(), group.size()});
+  return std::make_unique<NcclTransport>(place, handle(group, *place, kLaneCtas, made_for_lanes_),
+                                         std::map<int, Link>(), watch_);
 }
 
 }  // namespace eddy::comm

@@ -22,6 +22,12 @@ namespace eddy::comm {
 /// Results: sums of bf16 are rounded at every step of NCCL's ring, those of the other backends once; an order of
 /// summation is NCCL's choice by size and topology, the same in each run.
 ///
+/// Collectives of a lane (device/lane.h) have communicators of their own: on one communicator NCCL keeps all operations
+/// in one order, whatever their streams. A rank's kernels of two communicators then run in any order, each waiting for
+/// its peers' while it holds at most 32 of the GPU's blocks of threads: so all of them find room at once, on any GPU of
+/// 80 multiprocessors or more, and none waits for one that cannot begin. The host enqueues a group's operations in one
+/// order on all of its ranks.
+///
 /// Messages have a two-rank communicator of their own for each direction between neighbours, and sends a stream of
 /// their own: a send waits (by an event) for what was enqueued before it, and holds up nothing that is enqueued
 /// later. On one communicator or one stream two neighbours that first send to each other, as 1F1B's steady state
@@ -33,10 +39,15 @@ class Nccl {
   explicit Nccl(std::shared_ptr<Watchdog> watchdog);
   /// Collective over the group, of two ranks or more.
   std::unique_ptr<DeviceTransport> transport(Communicator& group, Messages messages);
+  /// For collectives on a stream beside the computation's; groups with the same ranks share NCCL's communicator among
+  /// themselves, and that stream. Collective over the group, of two ranks or more.
+  std::unique_ptr<DeviceTransport> lane_transport(Communicator& group);
 
  private:
+  using Made = std::map<std::vector<int>, std::weak_ptr<NcclHandle>>;  ///< by ranks of MPI_COMM_WORLD
+  std::shared_ptr<NcclHandle> handle(Communicator& group, const Place& place, int max_ctas, Made& made);
   std::shared_ptr<GpuWatch> watch_;
-  std::map<std::vector<int>, std::weak_ptr<NcclHandle>> made_;  ///< by ranks of MPI_COMM_WORLD
+  Made made_, made_for_lanes_;
 };
 
 }  // namespace eddy::comm

@@ -68,6 +68,10 @@ void Transports::attach(Communicator& group, Messages messages) {
     group.attach(staged_transport(group));
 }
 
+void Transports::attach_lane(Communicator& group, const device::Stream& lane) {
+  if (group.size() > 1 && nccl_) group.attach(nccl_->lane_transport(group), lane);
+}
+
 #else
 
 std::string shared_gpu(Communicator&) {
@@ -77,6 +81,7 @@ Transports::Transports(Communicator&, Backend) : backend_(Backend::mpi) {}
 void Transports::attach(Communicator& group, Messages) {
   group.attach(staged_transport(group));
 }
+void Transports::attach_lane(Communicator&, const device::Stream&) {}
 
 #endif
 

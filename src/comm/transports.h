@@ -25,6 +25,8 @@ class Transports {
   Backend backend() const { return backend_; }  ///< nccl or mpi
   /// Collective over `group`; all ranks attach their groups in one order. What is attached outlives this object.
   void attach(Communicator& group, Messages messages = Messages::none);
+  /// Gives the group's collectives on `lane` a transport of their own. Collective as attach(), after it.
+  void attach_lane(Communicator& group, const device::Stream& lane);
 
  private:
   Backend backend_;

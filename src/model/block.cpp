@@ -50,7 +50,7 @@ void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& s)
 }
 
 Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, View valid, BlockSaved s,
-                      Tensor d_out, double balance_scale, WeightGradients* deferred) {
+                      Tensor d_out, double balance_scale, WeightGradients* deferred, const GradientsDone& done) {
   if (!s.x1)
     block_forward(ctx, w, batch, valid, std::move(s.x), s, {}, {});  // full recomputation, the kept routing replayed
   if (!s.normed1) s.normed1 = normalise(ctx, s.x1, *w.post_norm, s.x1_inv);
@@ -59,12 +59,14 @@ Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatc
                            : mlp_backward(ctx, *w.mlp, true, normed1, std::move(s.mlp), d_out, deferred);
   kernels::rms_norm_backward(ctx.stream, d_normed1, s.x1, w.post_norm->value, s.x1_inv, d_out, d_out,
                              w.post_norm->grad_sum(ctx.stream));  // d_out: now of x1
+  if (done) done(*w.post_norm);
   s.x1.reset();
   if (!s.normed) s.normed = normalise(ctx, s.x, *w.input_norm, s.x_inv);
   const Tensor d_normed =
       attention_backward(ctx, w.attention, batch, std::move(s.normed), std::move(s.attention), d_out, deferred);
   kernels::rms_norm_backward(ctx.stream, d_normed, s.x, w.input_norm->value, s.x_inv, d_out, d_out,
                              w.input_norm->grad_sum(ctx.stream));
+  if (done) done(*w.input_norm);
   return d_out;
 }
 

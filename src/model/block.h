@@ -22,8 +22,12 @@ tensor::Tensor block_forward(const Context& ctx, const LayerWeights& w, const Mi
                              tensor::Tensor x, BlockSaved& saved, tensor::View counts, const RoutingHook& hook);
 /// Frees what ctx.options.recompute computes again in the backward pass.
 void drop_recomputable(const Context& ctx, const LayerWeights& w, BlockSaved& saved);
+/// Told when gradients are complete (Stage::on_gradients); may be empty.
+using GradientsDone = std::function<void(const parallel::Parameter& first)>;
+
 /// d_out [t, hidden] → gradient of x.
 tensor::Tensor block_backward(const Context& ctx, const LayerWeights& w, const MicroBatch& batch, tensor::View valid,
-                              BlockSaved saved, tensor::Tensor d_out, double balance_scale, WeightGradients* deferred);
+                              BlockSaved saved, tensor::Tensor d_out, double balance_scale, WeightGradients* deferred,
+                              const GradientsDone& done);
 
 }  // namespace eddy::model

@@ -48,12 +48,12 @@ void mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table
 }
 
 Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& table, const MicroBatch& batch,
-                    MtpSaved s, double balance_scale, WeightGradients* deferred) {
+                    MtpSaved s, double balance_scale, WeightGradients* deferred, const GradientsDone& done) {
   const std::int64_t own = s.hidden.shape()[0], h = ctx.config.hidden_size;
   kernels::rms_norm_backward(ctx.stream, s.d_normed, s.out, w.norm->value, s.out_inv, {}, s.d_normed,
                              w.norm->grad_sum(ctx.stream));
   Tensor dz = block_backward(ctx, w.layer, batch, batch.mtp_valid, std::move(s.block), std::move(s.d_normed),
-                             balance_scale, deferred);
+                             balance_scale, deferred, done);
   Tensor d_both = ctx.make({own, 2 * h});
   kernels::linear_backward_input(ctx.stream, dz, w.eh_proj->value, d_both);
   if (w.eh_proj->grad)

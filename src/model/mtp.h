@@ -24,6 +24,6 @@ void mtp_forward(const Context& ctx, const MtpWeights& w, const Parameter& table
                  const LogitsSink& sink, MtpSaved& saved, tensor::View counts, const RoutingHook& hook);
 /// → gradient of `hidden`; the embedding's and the layer's are added to the store's.
 tensor::Tensor mtp_backward(const Context& ctx, const MtpWeights& w, const Parameter& table, const MicroBatch& batch,
-                            MtpSaved saved, double balance_scale, WeightGradients* deferred);
+                            MtpSaved saved, double balance_scale, WeightGradients* deferred, const GradientsDone& done);
 
 }  // namespace eddy::model

@@ -180,17 +180,19 @@ Stage::Output Stage::forward(const MicroBatch& batch, Tensor input, Pass pass, c
 Tensor Stage::backward(const MicroBatch& batch, std::unique_ptr<Saved> opaque, Tensor d, WeightGradients* deferred) {
   Impl& m = *impl_;
   auto& s = dynamic_cast<StageSaved&>(*opaque);
+  const GradientsDone done = deferred ? GradientsDone() : on_gradients;
   if (m.last) {
     d = std::move(s.d_normed);
     if (m.mtp)
       kernels::add(m.ctx.stream,
-                   mtp_backward(m.ctx, *m.mtp, *m.table, batch, std::move(s.mtp), s.balance_scale, deferred), d);
+                   mtp_backward(m.ctx, *m.mtp, *m.table, batch, std::move(s.mtp), s.balance_scale, deferred, done), d);
     kernels::rms_norm_backward(m.ctx.stream, d, s.out, m.norm->value, s.out_inv, {}, d, m.norm->grad_sum(m.ctx.stream));
+    if (done) done(*m.norm);
     s.out.reset();
   }
   for (std::size_t i = m.layers.size(); i-- > 0;) {
     d = block_backward(m.ctx, m.layers[i], batch, batch.valid, std::move(s.blocks[i]), std::move(d), s.balance_scale,
-                       deferred);
+                       deferred, done);
     s.blocks.pop_back();
   }
   if (!m.first) return d;

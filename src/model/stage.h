@@ -81,6 +81,11 @@ class Stage {
   tensor::Tensor backward(const MicroBatch& batch, std::unique_ptr<Saved> saved, tensor::Tensor d_output,
                           WeightGradients* deferred = nullptr);
 
+  /// Called in backward passes that defer nothing: `first` and all that come after it in the store's order have got
+  /// what this micro-batch adds to their gradients. Each call says so of more, the last one of less than all. Empty:
+  /// off.
+  std::function<void(const parallel::Parameter& first)> on_gradients;
+
   bool first() const;
   bool last() const;
   std::int64_t hidden_size() const;

@@ -1,5 +1,5 @@
 #pragma once
-// Rows of a rank's block as boxes of the global tensor: how ZeRO's pieces are named in a checkpoint.
+// Elements of a rank's block as boxes of the global tensor: how ZeRO's pieces are named in a checkpoint.
 #include <cstdint>
 #include <vector>
 
@@ -14,10 +14,8 @@ struct Box {
   std::int64_t numel() const;
 };
 
-/// Rows [begin, end) of a parameter's block, counted as ZeroPiece does: all axes but the last are one (a vector's rows
-/// are its elements). A range that cuts through the outer axes gives several boxes, in the order of their elements.
-std::vector<Box> boxes_of_rows(const parallel::ParameterInfo& info, std::int64_t begin, std::int64_t end);
-/// Elements in one such row.
-std::int64_t row_width(const parallel::ParameterInfo& info);
+/// Elements [begin, end) of a parameter's block. A range that cuts through an axis gives several boxes, in the order of
+/// their elements: of a matrix the end of a row, whole rows, the start of one.
+std::vector<Box> boxes_of(const parallel::ParameterInfo& info, std::int64_t begin, std::int64_t end);
 
 }  // namespace eddy::optim

@@ -1,10 +1,11 @@
 #include "optim/sharded_adamw.h"
 
+#include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <sstream>
 
 #include "base/error.h"
+#include "device/span.h"
 #include "kernels/adamw/adamw.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/reduce/reduce.h"
@@ -16,52 +17,60 @@ using parallel::ParameterStore;
 using tensor::Tensor;
 using tensor::View;
 
-std::int64_t owned_elements(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan,
-                            int member) {
-  std::int64_t elements = 0;
-  for (const auto& piece : plan.owned[static_cast<std::size_t>(member)]) {
-    const auto& info = flat[static_cast<std::size_t>(piece.parameter)];
-    if (!info.tied_copy) elements += (piece.end - piece.begin) * row_width(info);
-  }
-  return elements;
+namespace {
+
+bool holds_copy(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroBucket& bucket) {
+  return std::any_of(flat.begin() + bucket.first, flat.begin() + bucket.last,
+                     [](const auto& p) { return p.tied_copy; });
 }
 
-namespace {
 /// Elements [at, at + n) of a flat tensor.
 View part(View flat, std::int64_t at, std::int64_t n) {
   return flat.row_range(at, at + n);
 }
+
 }  // namespace
 
+std::int64_t owned_elements(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan) {
+  std::int64_t elements = 0;
+  for (const auto& bucket : plan.buckets)
+    if (!holds_copy(flat, bucket)) elements += bucket.part;
+  return elements;
+}
+
 ShardedAdamw::ShardedAdamw(const ParameterStore& store, const parallel::Groups& groups, const AdamwOptions& options)
-    : store_(store), groups_(groups), options_(options) {
+    : store_(store), groups_(groups), options_(options), lane_(device::lane(store.stream())) {
   for (const Group group : ParameterStore::kKinds) {
-    const auto infos = store.infos_of(group);
-    const auto& comm = groups.of(group);
-    Kind kind{group, parallel::zero_plan(infos, comm.size()), 0, {}, {}, {}, {}};
-    const auto rank = static_cast<std::size_t>(comm.rank());
-    kind.offset = std::accumulate(kind.plan.counts.begin(), kind.plan.counts.begin() + comm.rank(), std::size_t{0});
-    std::int64_t at = static_cast<std::int64_t>(kind.offset), state = 0;
-    for (const auto& piece : kind.plan.owned[rank]) {
-      const auto& info = infos[static_cast<std::size_t>(piece.parameter)];
-      const std::int64_t n = (piece.end - piece.begin) * row_width(info);
-      if (!info.tied_copy) {
-        kind.pieces.push_back({info, piece.begin, piece.end, at, state, n});
-        state += n;
+    const auto& infos = store.infos_of(group);
+    const auto& plan = store.plan_of(group);
+    Kind& kind = kinds_.emplace_back(Kind{group, groups.of(group), {}, {}, {}, {}});
+    if (plan.total > 0 && plan.members != kind.replicas.size())
+      fail_run("the parameters of {} are laid out for {} ranks, it has {}", kind.replicas.name(), plan.members,
+               kind.replicas.size());
+    const int rank = kind.replicas.rank();
+    std::int64_t state = 0;
+    for (const auto& planned : plan.buckets) {
+      Bucket& bucket = kind.buckets.emplace_back();
+      bucket.plan = planned;
+      if (holds_copy(infos, planned)) continue;
+      const std::int64_t begin = planned.begin + rank * planned.part;
+      for (const auto& [index, from, to] : parallel::zero_pieces(infos, plan, planned, rank)) {
+        const std::int64_t at = plan.offsets[static_cast<std::size_t>(index)] + from;
+        bucket.pieces.push_back({infos[static_cast<std::size_t>(index)], from, to, at, state + at - begin});
       }
-      at += n;
+      state += planned.part;
     }
-    if (at != static_cast<std::int64_t>(kind.offset + kind.plan.counts[rank]))
-      fail_run("the ZeRO plan of group {} counts {} elements where its pieces have {}", comm.name(),
-               kind.plan.counts[rank], at - static_cast<std::int64_t>(kind.offset));
     const auto& stream = store.stream();
     kind.m = Tensor::zeros({state}, options.moments, stream);
     kind.v = Tensor::zeros({state}, options.moments, stream);
     if (store.dtype() != Dtype::f32) kind.master = Tensor::zeros({state}, Dtype::f32, stream);
-    kinds_.push_back(std::move(kind));
   }
   squares_ = Tensor::zeros({1}, Dtype::f64, store.stream());
   find_tied();
+  for (Kind& kind : kinds_)
+    for (Bucket& bucket : kind.buckets)
+      for (int i = bucket.plan.first; i < bucket.plan.last; ++i)
+        bucket.late |= std::count(tied_.begin(), tied_.end(), &store_.flat_at(kind.group, i)) > 0;
 }
 
 /// The last stage says which tensors it holds copies of; the first one finds its own by their names.
@@ -79,19 +88,60 @@ void ShardedAdamw::find_tied() {
   for (std::string name; std::getline(lines, name);) tied_.push_back(&store_.at(name));
 }
 
-/// Leaves the summed gradient of this rank's rows in its part of the flat gradients; returns their squares' sum.
+void ShardedAdamw::begin_sums(const parallel::Parameter& first) {
+  for (Kind& kind : kinds_)
+    for (std::size_t i = kind.buckets.size(); i-- > 0;) {
+      Bucket& bucket = kind.buckets[i];
+      if (!bucket.late && &store_.flat_at(kind.group, bucket.plan.first) >= &first) begin_sum(kind, bucket);
+    }
+}
+
+void ShardedAdamw::begin_sum(Kind& kind, Bucket& bucket) {
+  if (bucket.begun) return;
+  bucket.begun = true;
+  begun_.emplace_back(&kind, &bucket);
+  for (int i = bucket.plan.first; i < bucket.plan.last; ++i)  // what nothing was added to is zero
+    (void)store_.flat_at(kind.group, i).grad_sum(store_.stream());
+  if (kind.replicas.size() == 1) return;
+  ready_.set(store_.stream());
+  ready_.hold(lane_);
+  float* grads = store_.flat_grads(kind.group).f32() + bucket.plan.begin;
+  kind.replicas.reduce_scatter(grads, grads + kind.replicas.rank() * bucket.plan.part,
+                               static_cast<std::size_t>(bucket.plan.part), Dtype::f32, lane_);
+  bucket.summed.set(lane_);
+}
+
+/// Leaves the summed gradient of this rank's part of each bucket there; returns the sum of their squares.
 double ShardedAdamw::reduce() {
   const auto& stream = store_.stream();
+  for (Kind& kind : kinds_)
+    for (std::size_t i = kind.buckets.size(); i-- > 0;) begin_sum(kind, kind.buckets[i]);
   squares_.fill_zero();
-  for (const auto& kind : kinds_) {
-    if (kind.plan.total == 0) continue;
-    const View grads = store_.flat_grads(kind.group);
-    groups_.of(kind.group)
-        .reduce_scatter_v(grads.data, grads.f32() + kind.offset, kind.plan.counts, Dtype::f32, stream);
-    for (const auto& piece : kind.pieces)
-      kernels::sum_of_squares(stream, part(grads, piece.value_offset, piece.numel), squares_);
+  for (const auto& [kind, bucket] : begun_) {
+    bucket->begun = false;
+    {
+      const device::Span span(stream, "wait for sums of gradients");
+      bucket->summed.hold(stream);
+    }
+    const View grads = store_.flat_grads(kind->group);
+    for (const auto& piece : bucket->pieces)
+      kernels::sum_of_squares(stream, part(grads, piece.value_offset, piece.numel()), squares_);
   }
+  begun_.clear();
   return *tensor::to_host(stream, squares_).view().as<double>();
+}
+
+/// Every member's part of the bucket's values, to all of them.
+void ShardedAdamw::gather(Kind& kind, const Bucket& bucket) {
+  if (kind.replicas.size() == 1) return;
+  ready_.set(store_.stream());
+  ready_.hold(lane_);
+  const View values = store_.flat_values(kind.group);
+  auto* all =
+      static_cast<std::byte*>(values.data) + static_cast<std::size_t>(bucket.plan.begin) * size_of(values.dtype);
+  const auto own = static_cast<std::size_t>(bucket.plan.part);
+  kind.replicas.all_gather(all + static_cast<std::size_t>(kind.replicas.rank()) * own * size_of(values.dtype), all, own,
+                           values.dtype, lane_);
 }
 
 void ShardedAdamw::update(double lr, double scale) {
@@ -106,22 +156,27 @@ void ShardedAdamw::update(double lr, double scale) {
   step.grad_scale = static_cast<float>(scale);
   step.correction1 = static_cast<float>(1 - std::pow(options_.beta1, t));
   step.correction2 = static_cast<float>(1 - std::pow(options_.beta2, t));
-  for (const auto& kind : kinds_) {
-    if (kind.plan.total == 0) continue;
+  for (std::size_t k = kinds_.size(); k-- > 0;) {  // experts, which are the most, first
+    Kind& kind = kinds_[k];
     const View values = store_.flat_values(kind.group), grads = store_.flat_grads(kind.group);
-    for (const auto& piece : kind.pieces) {
-      step.weight_decay = piece.info.decay ? static_cast<float>(options_.weight_decay) : 0.0F;
-      const std::int64_t n = piece.numel, state = piece.state_offset;
-      const View value = part(values, piece.value_offset, n), grad = part(grads, piece.value_offset, n),
-                 m = part(kind.m, state, n), v = part(kind.v, state, n);
-      if (kind.master)
-        kernels::adamw(stream, part(kind.master, state, n), grad, m, v, step, value);
-      else
-        kernels::adamw(stream, value, grad, m, v, step);
+    for (const Bucket& bucket : kind.buckets) {
+      for (const auto& piece : bucket.pieces) {
+        step.weight_decay = piece.info.decay ? static_cast<float>(options_.weight_decay) : 0.0F;
+        const std::int64_t n = piece.numel(), state = piece.state_offset;
+        const View value = part(values, piece.value_offset, n), grad = part(grads, piece.value_offset, n),
+                   m = part(kind.m, state, n), v = part(kind.v, state, n);
+        if (kind.master)
+          kernels::adamw(stream, part(kind.master, state, n), grad, m, v, step, value);
+        else
+          kernels::adamw(stream, value, grad, m, v, step);
+      }
+      gather(kind, bucket);
     }
-    auto* all = static_cast<std::byte*>(values.data);
-    groups_.of(kind.group)
-        .all_gather_v(all + kind.offset * size_of(values.dtype), all, kind.plan.counts, values.dtype, stream);
+  }
+  ready_.set(lane_);
+  {
+    const device::Span span(stream, "wait for updated values");
+    ready_.hold(stream);
   }
   for (const auto* p : tied_)
     groups_.tied->broadcast(p->value.data, static_cast<std::size_t>(p->value.numel()), p->value.dtype, 0, stream);
@@ -145,38 +200,34 @@ ShardedAdamw::Result ShardedAdamw::step(double lr, bool usable) {
 std::vector<tensor::Slice> ShardedAdamw::owned() const {
   std::vector<tensor::Slice> out;
   const auto add = [&](const char* prefix, const Piece& piece, View state) {  // the piece's elements
-    for (const auto& box : boxes_of_rows(piece.info, piece.begin, piece.end)) {
-      const std::int64_t at = box.offset - piece.begin * row_width(piece.info);
+    for (const auto& box : boxes_of(piece.info, piece.begin, piece.end))
       out.push_back({prefix + piece.info.name, piece.info.global_shape, box.begin,
-                     part(state, at, box.numel()).reshape(tensor::Shape(box.extent))});
-    }
+                     part(state, box.offset - piece.begin, box.numel()).reshape(tensor::Shape(box.extent))});
   };
-  for (const auto& kind : kinds_) {
-    const View values = store_.flat_values(kind.group);
-    for (const auto& piece : kind.pieces)
-      add("model/", piece,
-          kind.master ? part(kind.master, piece.state_offset, piece.numel)
-                      : part(values, piece.value_offset, piece.numel));
-  }
+  for_pieces([&](const Kind& kind, const Piece& piece) {
+    add("model/", piece,
+        kind.master ? part(kind.master, piece.state_offset, piece.numel())
+                    : part(store_.flat_values(kind.group), piece.value_offset, piece.numel()));
+  });
   for (const auto& p : store_.all())
     if (!p.info.trainable && !p.info.tied_copy && groups_.of(p.info.replicas).rank() == 0) {
       out.push_back(p.slice());
       out.back().name = "model/" + p.info.name;
     }
-  for (const auto& kind : kinds_)
-    for (const auto& piece : kind.pieces)
-      for (const auto& [prefix, moments] : {std::pair{"optim.m/", &kind.m}, std::pair{"optim.v/", &kind.v}})
-        add(prefix, piece, part(*moments, piece.state_offset, piece.numel));
+  for_pieces([&](const Kind& kind, const Piece& piece) {
+    add("optim.m/", piece, part(kind.m, piece.state_offset, piece.numel()));
+    add("optim.v/", piece, part(kind.v, piece.state_offset, piece.numel()));
+  });
   return out;
 }
 
 void ShardedAdamw::take_master(const parallel::Parameter& p, View host) {
   const View flat = host.reshape({host.numel()});
-  for (auto& kind : kinds_)
-    for (const auto& piece : kind.pieces)
-      if (kind.master && piece.info.name == p.info.name)
-        tensor::put(store_.stream(), part(flat, piece.begin * row_width(piece.info), piece.numel),
-                    part(kind.master, piece.state_offset, piece.numel));
+  for_pieces([&](const Kind& kind, const Piece& piece) {
+    if (kind.master && piece.info.name == p.info.name)
+      tensor::put(store_.stream(), part(flat, piece.begin, piece.numel()),
+                  part(kind.master, piece.state_offset, piece.numel()));
+  });
 }
 
 void ShardedAdamw::fill(const std::function<void(const parallel::Parameter&)>& make) {
@@ -190,24 +241,24 @@ void ShardedAdamw::load(const std::function<void(const tensor::Slice&)>& read) {
     slice.name = "model/" + slice.name;
     read(slice);
   });
-  for (auto& kind : kinds_)
-    for (const auto& piece : kind.pieces)
-      for (const auto& box : boxes_of_rows(piece.info, piece.begin, piece.end)) {
-        const std::int64_t at = piece.state_offset + box.offset - piece.begin * row_width(piece.info);
-        const Tensor host(tensor::Shape(box.extent));
-        for (const auto& [prefix, moments] : {std::pair{"optim.m/", &kind.m}, std::pair{"optim.v/", &kind.v}}) {
-          read({prefix + piece.info.name, piece.info.global_shape, box.begin, host});
-          tensor::put(store_.stream(), host.view().reshape({box.numel()}), part(*moments, at, box.numel()));
-        }
+  for_pieces([&](const Kind& kind, const Piece& piece) {
+    for (const auto& box : boxes_of(piece.info, piece.begin, piece.end)) {
+      const std::int64_t at = piece.state_offset + box.offset - piece.begin;
+      const Tensor host(tensor::Shape(box.extent));
+      for (const auto& [prefix, moments] : {std::pair{"optim.m/", &kind.m}, std::pair{"optim.v/", &kind.v}}) {
+        read({prefix + piece.info.name, piece.info.global_shape, box.begin, host});
+        tensor::put(store_.stream(), host.view().reshape({box.numel()}), part(*moments, at, box.numel()));
       }
+    }
+  });
 }
 
 void ShardedAdamw::masters_from_values() {
-  for (auto& kind : kinds_)
-    for (const auto& piece : kind.pieces)
-      if (kind.master)
-        kernels::copy(store_.stream(), part(store_.flat_values(kind.group), piece.value_offset, piece.numel),
-                      part(kind.master, piece.state_offset, piece.numel));
+  for_pieces([&](const Kind& kind, const Piece& piece) {
+    if (kind.master)
+      kernels::copy(store_.stream(), part(store_.flat_values(kind.group), piece.value_offset, piece.numel()),
+                    part(kind.master, piece.state_offset, piece.numel()));
+  });
 }
 
 std::size_t ShardedAdamw::moment_bytes() const {

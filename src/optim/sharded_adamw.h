@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "device/lane.h"
 #include "parallel/groups.h"
 #include "parallel/parameter_store.h"
 #include "parallel/zero.h"
@@ -19,13 +20,16 @@ struct AdamwOptions {
   Dtype moments = Dtype::f32;  ///< of the moments: float32, or on a GPU bf16
 };
 
-/// Elements that member `member` of a replica group updates: of each of its moments, and of its masters.
-std::int64_t owned_elements(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan,
-                            int member);
+/// Elements of each moment, and of the masters, that any member of a replica group holds.
+std::int64_t owned_elements(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan);
 
 /// Where the parameters are float32 they are the masters themselves; bf16 ones have float32 masters beside them.
-/// Masters and moments exist for a rank's own rows only, where the store's stream runs. The last stage's copy of a tied
-/// tensor has no state: its gradient joins the first stage's, whose value it then gets.
+/// Masters and moments exist for a rank's own part of each bucket only (zero.h), where the store's stream runs. The
+/// last stage's copy of a tied tensor has no state: its gradient joins the first stage's, whose value it then gets.
+///
+/// On a GPU gradients are summed and values gathered on the stream's lane (device/lane.h), bucket by bucket: the sums
+/// beside the backward pass, the gathers beside the update of the buckets that follow. Results do not depend on when a
+/// bucket is summed. On the CPU each call returns with its work done.
 class ShardedAdamw {
  public:
   /// Store and groups must outlive this. Moments are zero. Collective over groups.tied.
@@ -36,6 +40,10 @@ class ShardedAdamw {
     bool skipped =
         false;  ///< the norm was not finite (on any rank: all agree), or `usable` was false: nothing has changed
   };
+  /// The gradients of `first` and of all that come after it in the store's order get nothing more in this step: begins
+  /// to sum the buckets that are thereby complete. Collective over the stage; step() sums what is left.
+  void begin_sums(const parallel::Parameter& first);
+
   /// Collective over the world: sums the store's gradients over the replicas, clips, updates at rate `lr`, gathers.
   /// Gradients hold partial sums afterwards: zero them before the next step. `usable` (the same on all ranks) false:
   /// only measures the norm.
@@ -45,10 +53,10 @@ class ShardedAdamw {
   void set_updates(std::int64_t n) { updates_ = n; }
 
   // State, as blocks of global tensors: "model/<name>" float32, "optim.m/<name>", "optim.v/<name>".
-  /// What this rank saves, where the store's stream runs: over all ranks each element once (its own rows; what is not
-  /// trained, from the first replica).
+  /// What this rank saves, where the store's stream runs: over all ranks each element once (its own elements; what is
+  /// not trained, from the first replica).
   std::vector<tensor::Slice> owned() const;
-  /// Reads what this rank needs to go on: all its parameters, the moments of its own rows. `read` fills a block of
+  /// Reads what this rank needs to go on: all its parameters, the moments of its own elements. `read` fills a block of
   /// float32 in host memory.
   void load(const std::function<void(const tensor::Slice&)>& read);
   /// Has `make` fill every parameter (as ParameterStore::fill), and takes the masters from it.
@@ -59,28 +67,45 @@ class ShardedAdamw {
   std::size_t master_bytes() const;
 
  private:
-  struct Piece {  // rows of one parameter that this rank updates
+  struct Piece {  // elements of one parameter that this rank updates
     parallel::ParameterInfo info;
-    std::int64_t begin, end;                  // rows
-    std::int64_t value_offset, state_offset;  // elements in the flat values, in the moments
-    std::int64_t numel;
+    std::int64_t begin, end;                  // in the parameter's block
+    std::int64_t value_offset, state_offset;  // in the flat values, in the moments
+    std::int64_t numel() const { return end - begin; }
+  };
+  struct Bucket {
+    parallel::ZeroBucket plan;
+    std::vector<Piece> pieces;
+    bool late = false;    // holds a tied tensor: summed with its copy first, in step()
+    bool begun = false;   // in this step
+    device::Mark summed;  // on the lane
   };
   struct Kind {
     parallel::Group group;
-    parallel::ZeroPlan plan;
-    std::size_t offset;  // of this rank's part of the flat buffers
-    std::vector<Piece> pieces;
-    tensor::Tensor m, v, master;  // [elements of the pieces]; master is empty where the parameters are float32
+    comm::Communicator& replicas;
+    std::vector<Bucket> buckets;
+    tensor::Tensor m, v, master;  // master is empty where the parameters are float32
   };
   void find_tied();
+  void begin_sum(Kind& kind, Bucket& bucket);
   double reduce();
   void update(double lr, double scale);
+  void gather(Kind& kind, const Bucket& bucket);
+  template <class F>
+  void for_pieces(F&& f) const {
+    for (const Kind& kind : kinds_)
+      for (const Bucket& bucket : kind.buckets)
+        for (const Piece& piece : bucket.pieces) f(kind, piece);
+  }
   void take_master(const parallel::Parameter& parameter, tensor::View host);
 
   const parallel::ParameterStore& store_;
   const parallel::Groups& groups_;
   AdamwOptions options_;
+  device::Stream lane_;
+  device::Mark ready_;  // what the lane waits for
   std::vector<Kind> kinds_;
+  std::vector<std::pair<Kind*, Bucket*>> begun_;  // in this step, in order
   std::vector<const parallel::Parameter*> tied_;  // first and last stage: the same tensors in the same order
   tensor::Tensor squares_;                        // float64 [1]
   std::int64_t updates_ = 0;

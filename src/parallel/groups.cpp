@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "comm/transports.h"
+#include "device/lane.h"
 
 namespace eddy::parallel {
 
@@ -65,6 +66,7 @@ void attach_transports(Groups& g, comm::Backend backend, const device::Stream& s
   for (auto* group : {g.tp.get(), g.dp.get(), g.ep.get(), g.edp.get(), g.stage.get(), g.tied.get()})
     transports.attach(*group);
   transports.attach(*g.pp, comm::Messages::neighbours);
+  for (auto* group : {g.dp.get(), g.edp.get(), g.stage.get()}) transports.attach_lane(*group, device::lane(stream));
 }
 
 }  // namespace eddy::parallel

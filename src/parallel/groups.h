@@ -20,7 +20,8 @@ struct Groups {
 /// Collective over `world`, whose size must be layout.world.
 Groups make_groups(comm::Communicator& world, const Layout& layout);
 
-/// Attaches to every group what carries a GPU's data (comm.backend); nothing for a CPU stream. Collective over the
+/// Attaches to every group what carries a GPU's data (comm.backend), and to the groups of replicas what carries them on
+/// the stream's lane; nothing for a CPU stream. Collective over the
 /// world. Throws Error (status 2) on every rank where NCCL is asked for and ranks share a GPU.
 void attach_transports(Groups& groups, comm::Backend backend, const device::Stream& stream);
 

@@ -13,7 +13,8 @@ std::size_t index_of(Group kind) {
 }
 }  // namespace
 
-ParameterStore::ParameterStore(std::vector<ParameterInfo> infos, bool with_gradients, const device::Stream& stream)
+ParameterStore::ParameterStore(std::vector<ParameterInfo> infos, bool with_gradients, const device::Stream& stream,
+                               const Replicas& replicas)
     : stream_(stream) {
   const auto trainable = std::find_if(infos.begin(), infos.end(), [](const auto& info) { return info.trainable; });
   if (trainable != infos.end()) dtype_ = trainable->dtype;
@@ -21,21 +22,24 @@ ParameterStore::ParameterStore(std::vector<ParameterInfo> infos, bool with_gradi
     if (info.trainable && info.dtype != dtype_)
       fail_run("parameter {} is {}, others are {}", info.name, name_of(info.dtype), name_of(dtype_));
     if (!by_name_.emplace(info.name, parameters_.size()).second) fail_run("parameter {} is listed twice", info.name);
-    if (info.trainable) flats_[index_of(info.replicas)].members.push_back(parameters_.size());
+    if (info.trainable) {
+      Flat& flat = flats_[index_of(info.replicas)];
+      flat.members.push_back(parameters_.size());
+      flat.infos.push_back(info);
+    }
     parameters_.push_back({std::move(info), {}, {}});
   }
-  for (auto& flat : flats_) {
-    std::int64_t total = 0;
-    for (const auto i : flat.members) total += parameters_[i].info.numel();
-    flat.values = tensor::Tensor::zeros({total}, dtype_, stream);
-    if (with_gradients) flat.grads = tensor::Tensor::zeros({total}, Dtype::f32, stream);
-    std::int64_t at = 0;
-    for (const auto i : flat.members) {
-      Parameter& p = parameters_[i];
+  for (const Group kind : kKinds) {
+    Flat& flat = flats_[index_of(kind)];
+    flat.plan = zero_plan(flat.infos, replicas.of(kind), replicas.bucket_elements);
+    flat.values = tensor::Tensor::zeros({flat.plan.size}, dtype_, stream);
+    if (with_gradients) flat.grads = tensor::Tensor::zeros({flat.plan.size}, Dtype::f32, stream);
+    for (std::size_t i = 0; i < flat.members.size(); ++i) {
+      Parameter& p = parameters_[flat.members[i]];
+      const std::int64_t at = flat.plan.offsets[i], end = at + p.info.numel();
       const tensor::Shape shape(p.info.extent);
-      p.value = flat.values.view().row_range(at, at + p.info.numel()).reshape(shape);
-      if (with_gradients) p.grad = flat.grads.view().row_range(at, at + p.info.numel()).reshape(shape);
-      at += p.info.numel();
+      p.value = flat.values.view().row_range(at, end).reshape(shape);
+      if (with_gradients) p.grad = flat.grads.view().row_range(at, end).reshape(shape);
     }
   }
   for (auto& p : parameters_)
@@ -60,10 +64,14 @@ tensor::View ParameterStore::flat_values(Group kind) const {
 tensor::View ParameterStore::flat_grads(Group kind) const {
   return flats_[index_of(kind)].grads;
 }
-std::vector<ParameterInfo> ParameterStore::infos_of(Group kind) const {
-  std::vector<ParameterInfo> out;
-  for (const auto i : flats_[index_of(kind)].members) out.push_back(parameters_[i].info);
-  return out;
+const std::vector<ParameterInfo>& ParameterStore::infos_of(Group kind) const {
+  return flats_[index_of(kind)].infos;
+}
+const ZeroPlan& ParameterStore::plan_of(Group kind) const {
+  return flats_[index_of(kind)].plan;
+}
+const Parameter& ParameterStore::flat_at(Group kind, int index) const {
+  return parameters_[flats_[index_of(kind)].members.at(static_cast<std::size_t>(index))];
 }
 void ParameterStore::begin_gradients() {
   for (const auto& p : parameters_) p.grad_fresh = static_cast<bool>(p.grad);
@@ -85,13 +93,13 @@ tensor::Tensor ParameterStore::fill(const Parameter& p, const std::function<void
 }
 std::size_t ParameterStore::value_bytes() const {
   std::size_t n = 0;
-  for (const auto& p : parameters_) n += p.value.bytes();
+  for (const auto& flat : flats_) n += flat.values.bytes();
+  for (const auto& t : frozen_) n += t.bytes();
   return n;
 }
 std::size_t ParameterStore::grad_bytes() const {
   std::size_t n = 0;
-  for (const auto& p : parameters_)
-    if (p.grad) n += p.grad.bytes();
+  for (const auto& flat : flats_) n += flat.grads.bytes();
   return n;
 }
 

@@ -7,54 +7,66 @@
 namespace eddy::parallel {
 namespace {
 
-constexpr std::int64_t kBlockRows = 128;  // of FP8 scales; ZeRO never cuts one
+/// Elements that parts are multiples of: vectorised kernels and NCCL read whole lines of memory.
+constexpr std::int64_t kLine = 64;
 
-struct Matrix {
-  int parameter;
-  std::int64_t begin, rows, cols;  ///< first element in the concatenation; shape
-  std::int64_t end() const { return begin + rows * cols; }
-};
+std::int64_t elements(const ParameterInfo& p) {
+  return p.trainable ? p.numel() : 0;
+}
 
-/// The place nearest to `target` where `m` may be cut, as elements of the concatenation.
-std::int64_t nearest_cut(const Matrix& m, std::int64_t target) {
-  const std::int64_t block = kBlockRows * m.cols;
-  const std::int64_t below = m.begin + (target - m.begin) / block * block;
-  const std::int64_t above = std::min(below + block, m.end());
-  return target - below <= above - target ? below : above;
+/// Must both lie in one bucket? (gate and up projections)
+bool together(const ParameterInfo& a, const ParameterInfo& b) {
+  return a.layer == b.layer && a.extent == b.extent && a.extent.size() > 1 && a.trainable && b.trainable;
 }
 
 }  // namespace
 
-ZeroPlan zero_plan(std::span<const ParameterInfo> parameters, int members) {
+ZeroPlan zero_plan(std::span<const ParameterInfo> parameters, int members, std::int64_t bucket_elements) {
   if (members < 1) fail_run("a ZeRO plan for {} ranks", members);
-  std::vector<Matrix> matrices;
-  std::int64_t total = 0;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const ParameterInfo& p = parameters[i];
-    if (!p.trainable || p.numel() == 0) continue;
-    const std::int64_t cols = p.extent.size() > 1 ? p.extent.back() : 1;
-    matrices.push_back({static_cast<int>(i), total, p.numel() / cols, cols});
-    total += p.numel();
-  }
-
+  // From the end, as a backward pass goes.
   ZeroPlan plan;
-  plan.total = static_cast<std::size_t>(total);
-  std::size_t at = 0;      // matrix in which the next cut lies
-  std::int64_t begin = 0;  // of the member's part
-  for (int r = 1; r <= members; ++r) {
-    const std::int64_t target = total / members * r + total % members * r / members;
-    while (at < matrices.size() && matrices[at].end() < target) ++at;
-    const std::int64_t end =
-        r == members || matrices.empty() ? total : std::max(begin, nearest_cut(matrices[at], target));
-    auto& pieces = plan.owned.emplace_back();
-    for (const Matrix& m : matrices) {
-      const std::int64_t from = std::max(begin, m.begin), to = std::min(end, m.end());
-      if (from < to) pieces.push_back({m.parameter, (from - m.begin) / m.cols, (to - m.begin) / m.cols});
+  plan.members = members;
+  int last = static_cast<int>(parameters.size());
+  std::int64_t held = 0;
+  for (int i = last; i-- > 0;) {
+    const ParameterInfo& p = parameters[static_cast<std::size_t>(i)];
+    held += elements(p);
+    const ParameterInfo* before = i > 0 ? &parameters[static_cast<std::size_t>(i) - 1] : nullptr;
+    const bool full = held >= bucket_elements && !(before && together(*before, p));
+    if (before && !full && !(p.tied_copy || before->tied_copy)) continue;
+    if (held > 0) plan.buckets.push_back({i, last, 0, held});
+    last = i;
+    held = 0;
+  }
+  std::reverse(plan.buckets.begin(), plan.buckets.end());
+
+  plan.offsets.resize(parameters.size(), 0);
+  const std::int64_t line = members > 1 ? kLine : 1;
+  for (ZeroBucket& b : plan.buckets) {
+    plan.total += b.part;
+    b.begin = plan.size;
+    b.part = (b.part + members * line - 1) / (members * line) * line;
+    std::int64_t at = b.begin;
+    for (int i = b.first; i < b.last; ++i) {
+      plan.offsets[static_cast<std::size_t>(i)] = at;
+      at += elements(parameters[static_cast<std::size_t>(i)]);
     }
-    plan.counts.push_back(static_cast<std::size_t>(end - begin));
-    begin = end;
+    plan.size = b.begin + members * b.part;
   }
   return plan;
+}
+
+std::vector<ZeroPiece> zero_pieces(std::span<const ParameterInfo> parameters, const ZeroPlan& plan,
+                                   const ZeroBucket& bucket, int member) {
+  const std::int64_t begin = bucket.begin + member * bucket.part, end = begin + bucket.part;
+  std::vector<ZeroPiece> pieces;
+  for (int i = bucket.first; i < bucket.last; ++i) {
+    const std::int64_t at = plan.offsets[static_cast<std::size_t>(i)];
+    const std::int64_t from = std::max(begin, at),
+                       to = std::min(end, at + elements(parameters[static_cast<std::size_t>(i)]));
+    if (from < to) pieces.push_back({i, from - at, to - at});
+  }
+  return pieces;
 }
 
 }  // namespace eddy::parallel

@@ -71,7 +71,7 @@ LossSums Runner::shared_losses() {
   return {losses[0], losses[1], counts[0], counts[1]};
 }
 
-LossSums Runner::train(std::span<const MicroBatch> batches, const model::LossScale& scale) {
+LossSums Runner::train(std::span<const MicroBatch> batches, const model::LossScale& scale, const GradientsDone& done) {
   const int stage = groups_.at.pp, stages = groups_.layout.pp;
   const Schedule schedule = one_f_one_b(stages, static_cast<int>(batches.size()));
   std::vector<std::unique_ptr<model::Saved>> saved(batches.size());
@@ -80,7 +80,8 @@ LossSums Runner::train(std::span<const MicroBatch> batches, const model::LossSca
   peak_saved_bytes_ = 0;
   std::size_t held = 0;
   std::vector<std::size_t> held_by(batches.size(), 0);
-  for (const Action& a : schedule.actions(stage)) {
+  const auto actions = schedule.actions(stage);
+  for (const Action& a : actions) {
     const auto i = static_cast<std::size_t>(a.micro_batch);
     const MicroBatch& batch = batches[i];
     switch (a.kind) {
@@ -98,7 +99,9 @@ LossSums Runner::train(std::span<const MicroBatch> batches, const model::LossSca
       case ActionKind::backward_input: {
         Tensor d = stage_.last() ? Tensor() : receive(batch.tokens, stage + 1, backward_tag(a.micro_batch));
         const bool defer = a.kind == ActionKind::backward_input;
+        if (&a == &actions.back()) stage_.on_gradients = done;
         Tensor d_input = stage_.backward(batch, std::move(saved[i]), std::move(d), defer ? &later[i] : nullptr);
+        stage_.on_gradients = {};
         held -= held_by[i];
         if (!stage_.first()) outbox.send(*groups_.pp, std::move(d_input), stage - 1, backward_tag(a.micro_batch));
         break;

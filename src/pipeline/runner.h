@@ -14,8 +14,11 @@ class Runner {
   Runner(model::Stage& stage, const parallel::Groups& groups, const device::Stream& stream = {},
          Dtype dtype = Dtype::f32);
   /// One step's forward and backward passes over this replica's micro-batches by 1F1B; gradients are added to the
-  /// store. The sums are those of the last stage, known on every stage afterwards.
-  model::LossSums train(std::span<const model::MicroBatch> batches, const model::LossScale& scale);
+  /// store. The sums are those of the last stage, known on every stage afterwards. `done` (may be empty) is told in the
+  /// last backward pass: the gradients of `first` and all that come after it in the store's order are complete.
+  using GradientsDone = std::function<void(const parallel::Parameter& first)>;
+  model::LossSums train(std::span<const model::MicroBatch> batches, const model::LossScale& scale,
+                        const GradientsDone& done = {});
   /// Forward only (validation).
   model::LossSums evaluate(std::span<const model::MicroBatch> batches);
 

@@ -49,12 +49,13 @@ Engine::Engine(comm::Communicator& world, const hf::ModelConfig& model, const pa
       options_(options),
       groups_(connected(parallel::make_groups(world, validated(layout, model)), options, stream)),
       plan_(model::plan_stages(model_, layout.pp, options.stage.mtp, options.seq_len)),
-      store_(model::stage_parameters(model_, layout, world.rank(), plan_, options.stage.dtype), true, stream),
+      store_(model::stage_parameters(model_, layout, world.rank(), plan_, options.stage.dtype), true, stream,
+             parallel::Replicas(layout, options.bucket_elements)),
       stage_(model_, groups_, plan_, store_, options.stage, stream),
       runner_(stage_, groups_, stream, options.stage.dtype),
       optimizer_(store_, groups_, options.adamw) {}
 
-Engine::Result Engine::forward_backward(std::span<const model::MicroBatch> batches) {
+Engine::Result Engine::pass(std::span<const model::MicroBatch> batches, const pipeline::Runner::GradientsDone& done) {
   // The denominators of the global batch, before its first backward pass.
   std::int64_t counts[3] = {0, 0, 0};  // labels, labels of multi-token prediction, rows
   if (speaks())
@@ -71,7 +72,7 @@ Engine::Result Engine::forward_backward(std::span<const model::MicroBatch> batch
   if (auto* arena = stream().arena()) arena->reset_peak();
   std::vector<model::MicroBatch> there;
   store_.begin_gradients();
-  const model::LossSums sums = runner_.train(on_device(stream(), batches, there), scale);
+  const model::LossSums sums = runner_.train(on_device(stream(), batches, there), scale, done);
   store_.finish_gradients();
   double losses[2] = {speaks() ? sums.main : 0, speaks() ? sums.mtp : 0};
   groups_.world->all_reduce(losses, 2, Dtype::f64, comm::Reduce::sum);
@@ -84,7 +85,7 @@ Engine::Result Engine::forward_backward(std::span<const model::MicroBatch> batch
 }
 
 Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double lr) {
-  Result result = forward_backward(batches);
+  Result result = pass(batches, [this](const parallel::Parameter& first) { optimizer_.begin_sums(first); });
   const auto update = optimizer_.step(lr, !result.skipped);
   result.grad_norm = update.grad_norm;
   result.skipped = update.skipped;

@@ -20,6 +20,7 @@ struct EngineOptions {
   double router_bias_rate = 0.001;
   std::int64_t seq_len = 4096;                       ///< for the cost of attention, by which layers are dealt to stages
   comm::Backend backend = comm::Backend::automatic;  ///< what carries a GPU's data to other ranks
+  std::int64_t bucket_elements = parallel::kBucketElements;  ///< of gradients that are summed at once (parallel/zero.h)
 };
 EngineOptions engine_options(const Config& config, bool mtp);
 
@@ -42,7 +43,7 @@ class Engine {
 
   /// The part of a step before the optimizer's: gradients of this replica's micro-batches lie in the store, not yet
   /// summed over replicas. Collective.
-  Result forward_backward(std::span<const model::MicroBatch> batches);
+  Result forward_backward(std::span<const model::MicroBatch> batches) { return pass(batches, {}); }
 
   /// Sums over the micro-batches of all replicas, known on every rank. Collective; the same number of batches on every
   /// rank.
@@ -63,6 +64,7 @@ class Engine {
   std::size_t peak_saved_bytes() const { return runner_.peak_saved_bytes(); }
 
  private:
+  Result pass(std::span<const model::MicroBatch> batches, const pipeline::Runner::GradientsDone& done);
   /// Does this rank speak for its replica in sums over the world?
   bool speaks() const { return groups_.at.pp == 0 && groups_.at.tp == 0; }
 

@@ -31,22 +31,22 @@ RankMemory MemoryPlan::of(int rank) {
   const auto at = parallel::coordinates(layout_, rank);
   const auto infos = parameters(rank);
   RankMemory m;
-  for (const auto& info : infos) {
-    const auto n = static_cast<std::size_t>(info.numel());
-    m.values += n * size_of(info.dtype);
-    m.gradients += info.trainable ? n * sizeof(float) : 0;
-  }
+  for (const auto& info : infos)
+    if (!info.trainable) m.values += static_cast<std::size_t>(info.numel()) * size_of(info.dtype);
+  const parallel::Replicas replicas(layout_, options_.bucket_elements);
   for (int k = 0; k < 3; ++k) {
+    const auto kind = ParameterStore::kKinds[k];
     std::vector<ParameterInfo> flat;
     for (const auto& info : infos)
-      if (info.trainable && info.replicas == ParameterStore::kKinds[k]) flat.push_back(info);
-    const auto group = parallel::members(layout_, ParameterStore::kKinds[k], rank);
+      if (info.trainable && info.replicas == kind) flat.push_back(info);
     const auto [plan, fresh] = zero_.try_emplace({at.pp, k, at.tp});
-    if (fresh) plan->second = parallel::zero_plan(flat, static_cast<int>(group.size()));
-    const auto member = std::lower_bound(group.begin(), group.end(), rank) - group.begin();
-    const auto n = static_cast<std::size_t>(optim::owned_elements(flat, plan->second, static_cast<int>(member)));
-    m.moments += 2 * n * size_of(options_.adamw.moments);
-    m.masters += options_.stage.dtype == Dtype::f32 ? 0 : n * sizeof(float);
+    if (fresh) plan->second = parallel::zero_plan(flat, replicas.of(kind), replicas.bucket_elements);
+    const auto all = static_cast<std::size_t>(plan->second.size);
+    const auto own = static_cast<std::size_t>(optim::owned_elements(flat, plan->second));
+    m.values += all * size_of(options_.stage.dtype);
+    m.gradients += all * sizeof(float);
+    m.moments += 2 * own * size_of(options_.adamw.moments);
+    m.masters += options_.stage.dtype == Dtype::f32 ? 0 : own * sizeof(float);
   }
   const auto [held, fresh] = activations_.try_emplace({at.pp, at.tp});
   if (fresh) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 
+#include "base/error.h"
 #include "catch.h"
 #include "comm/session.h"
 
@@ -121,13 +122,15 @@ struct Reference {
   }
 };
 
+constexpr std::int64_t kBuckets = 400;  // elements: several buckets of each kind
+
 struct Model {
   parallel::Groups groups;
   parallel::ParameterStore store;
   ShardedAdamw optimizer;
-  explicit Model(const Layout& layout)
+  explicit Model(const Layout& layout, std::int64_t buckets = kBuckets)
       : groups(parallel::make_groups(session().world(), layout)),
-        store(infos_of_rank(layout, session().rank()), true),
+        store(infos_of_rank(layout, session().rank()), true, {}, parallel::Replicas(layout, buckets)),
         optimizer(store, groups, kOptions) {
     for (const auto& p : store.all()) fill(p.info, p.value.f32(), [&](auto i) { return noise(p.info.name, i, 0); });
   }
@@ -210,7 +213,7 @@ TEST_CASE("over all ranks each element is saved exactly once, with its value; mo
     reference.step(0.01);
     model.set_gradients(1);
     model.optimizer.step(0.01);
-    std::size_t moments = 0;
+    std::int64_t moments = 0;
     for (const auto& info : infos_of_rank({}, 0))
       for (const std::string prefix : {"model/", "optim.m/", "optim.v/"}) {
         if (prefix != "model/" && !info.trainable) continue;
@@ -222,7 +225,7 @@ TEST_CASE("over all ranks each element is saved exactly once, with its value; mo
           ParameterInfo box = info;
           box.begin = slice.begin;
           box.extent = slice.view.shape.vector();
-          if (prefix != "model/") moments += slice.view.bytes();
+          if (prefix != "model/") moments += slice.view.numel();
           std::vector<float> index(static_cast<std::size_t>(box.numel()));
           fill(box, index.data(), [](auto i) { return static_cast<double>(i); });
           for (std::size_t i = 0; i < index.size(); ++i) {
@@ -241,9 +244,70 @@ TEST_CASE("over all ranks each element is saved exactly once, with its value; mo
         INFO(prefix + info.name);
         CHECK(worst < 1e-6);
       }
-    CHECK(moments == model.optimizer.moment_bytes());
+    std::int64_t planned = 0;
+    for (const auto kind : parallel::ParameterStore::kKinds)
+      planned += optim::owned_elements(model.store.infos_of(kind), model.store.plan_of(kind));
+    CHECK(model.optimizer.moment_bytes() == static_cast<std::size_t>(8 * planned));
+    CHECK(moments <= 2 * planned);  // parts are equal: what fills them up has moments too
     CHECK(model.optimizer.master_bytes() == 0);
   }
+}
+
+TEST_CASE("sums begun during the backward pass give the bits of sums at its end, whatever the buckets") {
+  for (const auto& layout : layouts()) {
+    INFO(layout.text());
+    Model late(layout), early(layout), whole(layout, parallel::kBucketElements);
+    for (int t = 1; t <= 2; ++t) {
+      for (Model* m : {&late, &whole}) m->set_gradients(t);
+      // Gradients appear from the last parameter to the first, and nothing of one that was announced is touched again.
+      early.set_gradients(t);
+      std::vector<std::vector<float>> right;
+      for (const auto& p : early.store.all()) {
+        if (!p.grad) continue;
+        right.emplace_back(p.grad.f32(), p.grad.f32() + p.grad.numel());
+        std::fill_n(p.grad.f32(), p.grad.numel(), std::numeric_limits<float>::quiet_NaN());
+      }
+      for (std::size_t i = early.store.all().size(); i-- > 0;) {
+        const auto& p = early.store.all()[i];
+        if (p.grad) {
+          std::copy(right.back().begin(), right.back().end(), p.grad.f32());
+          right.pop_back();
+        }
+        if (i % 2 == 0) early.optimizer.begin_sums(p);
+      }
+      const double norm = late.optimizer.step(0.01).grad_norm;
+      CHECK(early.optimizer.step(0.01).grad_norm == approx(norm).epsilon(1e-12));
+      CHECK(whole.optimizer.step(0.01).grad_norm == approx(norm).epsilon(1e-12));
+    }
+    for (const auto& p : late.store.all()) {
+      INFO(p.info.name);
+      CHECK(std::memcmp(p.value.data, early.store.at(p.info.name).value.data, p.value.bytes()) == 0);
+      CHECK(std::memcmp(p.value.data, whole.store.at(p.info.name).value.data, p.value.bytes()) == 0);
+    }
+  }
+}
+
+TEST_CASE("a parameter that nothing was added to counts as zero") {
+  Model model({session().size(), 1, 1, 1, 1});
+  model.set_gradients(1);
+  for (const auto& p : model.store.all())
+    if (p.info.name == "b.matrix") {
+      p.grad_fresh = true;
+      std::fill_n(p.grad.f32(), p.grad.numel(), 1e30F);
+    }
+  model.optimizer.begin_sums(model.store.all().front());
+  double squares = 0;
+  for (const auto& info : infos_of_rank({}, 0))
+    if (info.trainable && info.name != "b.matrix")
+      for (std::int64_t i = 0; i < info.global_numel(); ++i) squares += std::pow(noise(info.name, i, 1), 2);
+  CHECK(model.optimizer.step(0.01).grad_norm == approx(std::sqrt(squares)).epsilon(1e-6));
+}
+
+TEST_CASE("a store that is laid out for other ranks is refused") {
+  const int n = session().size();
+  const auto groups = parallel::make_groups(session().world(), {n, 1, 1, 1, 1});
+  const parallel::ParameterStore store(infos_of_rank({}, 0), true, {}, parallel::Replicas({n + 1, 1, 1, 1, 1}));
+  CHECK_THROWS_AS(ShardedAdamw(store, groups, kOptions), eddy::Error);
 }
 
 TEST_CASE("a gradient that is not finite on one rank is skipped by all, and changes nothing") {

@@ -9,6 +9,7 @@
 #include "parallel/traffic.h"
 #include "support.h"
 #include "train/engine.h"
+#include "train/memory.h"
 
 using namespace eddy;
 using eddy_test::session;
@@ -34,6 +35,7 @@ train::EngineOptions options(model::Recompute mode) {
   o.adamw.clip_norm = 0.3;
   o.router_bias_rate = 0.01;
   o.seq_len = 32;
+  o.bucket_elements = 3000;  // several in each layer, summed during the backward pass
   return o;
 }
 
@@ -200,31 +202,25 @@ TEST_CASE("optimizer state and its messages are as the mesh predicts") {
     CAPTURE(layout.text());
     const auto engine = make_engine(session().world(), layout);
     const auto& groups = engine->groups();
-    std::size_t moments = 0;
-    for (const auto kind : parallel::ParameterStore::kKinds) {
-      const auto plan = parallel::zero_plan(engine->store().infos_of(kind), groups.of(kind).size());
-      moments += 8 * plan.counts[static_cast<std::size_t>(groups.of(kind).rank())];
-    }
-    // The tied copy's moments are the first stage's.
-    const auto* table = engine->store().find("model.embed_tokens.weight");
-    const bool copy = table && table->info.tied_copy;
-    if (!copy)
-      CHECK(engine->optimizer().moment_bytes() == moments);
-    else
-      CHECK(engine->optimizer().moment_bytes() <= moments);
+    train::MemoryPlan memory(engine->model(), layout, options(model::Recompute::none), 1, kRows / layout.dp());
+    const auto planned = memory.of(session().rank());
+    CHECK(engine->optimizer().moment_bytes() == planned.moments);
+    CHECK(engine->optimizer().master_bytes() == planned.masters);
+    CHECK(engine->store().value_bytes() == planned.values);
+    CHECK(engine->store().grad_bytes() == planned.gradients);
 
-    // EDP carries nothing but its gradients' reduce-scatter and the values' all-gather.
-    if (groups.edp->size() > 1) {
-      const std::uint64_t before = groups.edp->bytes_sent();
-      Curve c;
-      advance(*engine, layout, 0, 1, c);
-      const auto plan = parallel::zero_plan(engine->store().infos_of(parallel::Group::edp), groups.edp->size());
-      std::vector<std::uint64_t> blocks;
-      for (const auto n : plan.counts) blocks.push_back(4 * n);
-      const int me = groups.edp->rank();
-      CHECK(groups.edp->bytes_sent() - before ==
-            parallel::reduce_scatter_bytes(blocks, me) +
-                parallel::all_gather_bytes(groups.edp->size(), blocks[static_cast<std::size_t>(me)]));
+    // EDP carries nothing but its gradients' reduce-scatters and the values' all-gathers.
+    const std::uint64_t before = groups.edp->bytes_sent();
+    Curve c;
+    advance(*engine, layout, 0, 1, c);
+    std::uint64_t predicted = 0;
+    const int n = groups.edp->size();
+    const auto& plan = engine->store().plan_of(parallel::Group::edp);
+    if (layout.pp < 4) CHECK(plan.buckets.size() > 1);
+    for (const auto& bucket : plan.buckets) {
+      const auto part = static_cast<std::uint64_t>(4 * bucket.part);
+      predicted += parallel::reduce_scatter_bytes(n, part) + parallel::all_gather_bytes(n, part);
     }
+    CHECK(groups.edp->bytes_sent() - before == predicted);
   }
 }
