@@ -29,6 +29,7 @@ using tensor::View;
 struct SliceOptions {
   int dense = 1, moe = 3, experts = 16, micro_batches = 1, steps = 8, vocab = 16160;
   std::int64_t seq_len = 4096;
+  double expert_capacity = model::StageOptions().expert_capacity;
   parallel::Layout layout;
 };
 
@@ -179,6 +180,8 @@ int bench_slice(const std::vector<std::string>& arguments) {
   options.add("parallel.tp", &o.layout.tp, "tensor parallelism", {.min = 1});
   options.add("parallel.ep", &o.layout.ep, "expert parallelism", {.min = 1});
   options.add("parallel.pp", &o.layout.pp, "pipeline stages", {.min = 1});
+  options.add("parallel.expert_capacity", &o.expert_capacity,
+              "rows that a rank's experts take at once, over those of balanced routing", {.min = 0.01});
   options.add("micro-batches", &o.micro_batches, "of each replica a step", {.min = 1});
   options.add("dense", &o.dense, "dense layers", {.min = 0});
   options.add("moe", &o.moe, "MoE layers", {.min = 0});
@@ -199,6 +202,7 @@ int bench_slice(const std::vector<std::string>& arguments) {
   engine_options.stage.dtype = train::choose_dtype(place, dtype);
   engine_options.stage.recompute = model::parse_recompute(recompute);
   engine_options.stage.deterministic = deterministic;
+  engine_options.stage.expert_capacity = o.expert_capacity;
   engine_options.adamw.moments = moments == "bf16" ? Dtype::bf16 : Dtype::f32;
   engine_options.backend = comm::parse_backend(backend);
   train::open(place);
@@ -221,7 +225,8 @@ int bench_slice(const std::vector<std::string>& arguments) {
     batches.push_back(
         model::make_micro_batch(std::span(&row, 1), config.vocab_size, config.max_position_embeddings, o.layout.tp));
   const auto pass = [&] { engine.forward_backward(batches); };
-  const auto step = [&] { engine.step(batches, 1e-5); };
+  int waves = 0;  // of this rank's layers, the most
+  const auto step = [&] { waves = std::max(waves, engine.step(batches, 1e-5).load.waves); };
   step();
   step();
   const auto median = [&](auto f) {
@@ -255,6 +260,7 @@ int bench_slice(const std::vector<std::string>& arguments) {
                                               {"tokens_per_s_per_rank", tokens / step_s},
                                               {"peak_bytes", peak},
                                               {"state_bytes", state},
+                                              {"expert_waves", waves},
                                               {"copy_bytes_per_s", best.copy_bytes},
                                               {"gemm_flops", best.gemm_flops}}
                            .dump());
@@ -274,6 +280,7 @@ int bench_slice(const std::vector<std::string>& arguments) {
   }
   fmt::print("memory: {} of weights, gradients and optimizer; {} at the most\n", bytes_text(static_cast<double>(state)),
              bytes_text(static_cast<double>(peak)));
+  if (waves > 1) fmt::print("experts' rows came in up to {} waves (parallel.expert_capacity)\n", waves);
   fmt::print("ceilings: copy {:.0f} GB/s, product of 8192 cubed {:.0f} TFLOP/s\n", best.copy_bytes * 1e-9,
              best.gemm_flops * 1e-12);
   if (!spans.empty()) print_breakdown(spans, beside, best, spanned_s);

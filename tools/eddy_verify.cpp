@@ -29,6 +29,9 @@ int verify_main(comm::Session& session, int argc, char** argv) {
   options.add("parallel.ep", &o.layout.ep, "expert parallelism, ranks", {.min = 1});
   options.add("parallel.pp", &o.layout.pp, "pipeline stages", {.min = 1});
   options.add("parallel.cp", &o.layout.cp, "context parallelism, ranks", {.min = 1});
+  options.add("parallel.expert_capacity", &o.expert_capacity,
+              "rows that a rank's experts take at once, over those of balanced routing; more come in further waves",
+              {.min = 0.01});
   options.add("train.recompute", &recompute, "what the backward pass computes again",
               {.choices = {"none", "selective", "full"}});
   options.add("train.dtype", &dtype, "of parameters and activations: float32, or bf16 (on a GPU)",

@@ -34,6 +34,7 @@ EngineOptions engine_options(const Config& config, bool mtp) {
   o.stage.balance_loss = config.train.balance_loss;
   o.stage.dtype = config.train.dtype == "bf16" ? Dtype::bf16 : Dtype::f32;
   o.stage.deterministic = config.run.deterministic;
+  o.stage.expert_capacity = config.parallel.expert_capacity;
   o.adamw = config.optim.adamw;
   o.adamw.moments = config.optim.moments == "bf16" ? Dtype::bf16 : Dtype::f32;
   o.backend = comm::parse_backend(config.comm.backend);

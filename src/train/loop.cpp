@@ -36,17 +36,19 @@ Loop::Loop(const LoopParts& parts, const Progress& progress)
 
 Loop::Agreed Loop::agree(const Engine::Result& result, double data_wait_s) {
   const bool experts = result.load.max > 0;
-  double most[6] = {p_.stop.asked() ? 1.0 : 0.0,
+  double most[7] = {p_.stop.asked() ? 1.0 : 0.0,
                     data_wait_s,
                     static_cast<double>(p_.engine.peak_bytes()),
                     static_cast<double>(resident_bytes()),
                     experts ? result.load.max : 0,
-                    experts ? -result.load.min : -1e300};
-  p_.engine.groups().world->all_reduce(most, 6, Dtype::f64, comm::Reduce::max);
-  Agreed agreed{most[0] > 0, most[1], most[2], most[3], {}, {}};
+                    experts ? -result.load.min : -1e300,
+                    static_cast<double>(result.load.waves)};
+  p_.engine.groups().world->all_reduce(most, 7, Dtype::f64, comm::Reduce::max);
+  Agreed agreed{most[0] > 0, most[1], most[2], most[3], {}, {}, {}};
   if (most[4] > 0) {
     agreed.load_max = most[4];
     agreed.load_min = -most[5];
+    agreed.waves = static_cast<std::int64_t>(most[6]);
   }
   return agreed;
 }
@@ -82,6 +84,7 @@ StepMetrics Loop::train_one(bool& stop) {
   m.host_rss_bytes = static_cast<std::uint64_t>(agreed.rss_bytes);
   m.expert_load_max = agreed.load_max;
   m.expert_load_min = agreed.load_min;
+  m.expert_waves = agreed.waves;
   if (result.skipped)
     log::warning("step {} is skipped: loss {}, norm of the gradient {} ({} in a row, {} so far)", m.step, m.loss,
                  m.grad_norm, bad_in_a_row_, m.skipped_steps);

@@ -43,6 +43,7 @@ class Loop {
     bool stop = false;
     double data_wait_s = 0, peak_bytes = 0, rss_bytes = 0;
     std::optional<double> load_max, load_min;
+    std::optional<std::int64_t> waves;
   };
   Agreed agree(const Engine::Result& result, double data_wait_s);
   StepMetrics train_one(bool& stop);

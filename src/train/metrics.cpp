@@ -31,6 +31,7 @@ std::string StepMetrics::json() const {
   put("power_w", power_w);
   put("expert_load_max", expert_load_max);
   put("expert_load_min", expert_load_min);
+  if (expert_waves) j["expert_waves"] = *expert_waves;
   j["skipped_steps"] = skipped_steps;
   put("val_loss", val_loss);
   put("val_ppl", val_ppl);

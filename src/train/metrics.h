@@ -24,8 +24,11 @@ struct StepMetrics {
   std::uint64_t host_rss_bytes = 0;  ///< resident memory of the largest rank
   std::optional<double> gpu_util, power_w;                 ///< where there is a GPU
   std::optional<double> expert_load_max, expert_load_min;  ///< busiest and idlest expert of any layer, by the mean load
-  std::int64_t skipped_steps = 0;                          ///< so far: steps whose loss or gradient was not finite
-  std::optional<double> val_loss, val_ppl;                 ///< on validation steps
+  /// The most waves that a layer's experts needed in a micro-batch of the step: 1 where all rows came at once
+  /// (parallel.expert_capacity).
+  std::optional<std::int64_t> expert_waves;
+  std::int64_t skipped_steps = 0;           ///< so far: steps whose loss or gradient was not finite
+  std::optional<double> val_loss, val_ppl;  ///< on validation steps
 
   std::string json() const;  ///< one line, without its end; what is not finite is null
 };

@@ -29,6 +29,10 @@ void ParallelOptions::add_to(Options& o) {
   o.add("parallel.pp", &pp, "pipeline stages", {.min = 1});
   o.add("parallel.cp", &cp, "context parallelism (only 1 for now); data parallelism is what is left of the ranks",
         {.min = 1});
+  o.add("parallel.expert_capacity", &expert_capacity,
+        "with parallel.ep > 1: rows that a rank's experts take at once, and memory is planned for, over those that "
+        "balanced routing brings; the rest follows in further waves",
+        {.min = 0.01});
   o.add("parallel.world", &world, "with --check: pretend to be that many ranks (0: as many as run)",
         {.min = 0, .max = 1 << 24});
 }

@@ -27,7 +27,8 @@ struct DataOptions {
 
 struct ParallelOptions {
   int tp = 1, ep = 1, pp = 1, cp = 1;
-  int world = 0;  ///< ranks that --check pretends to have; 0: those that run
+  double expert_capacity = 1.5;  ///< rows that a rank's experts take at once, over those of balanced routing; EP > 1
+  int world = 0;                 ///< ranks that --check pretends to have; 0: those that run
   void add_to(Options& options);
   /// The layout on `ranks` ranks; throws Error (status 2) with the nearest possible ones.
   parallel::Layout layout(int ranks, const parallel::Divisors& model) const;

@@ -184,6 +184,7 @@ struct Pass {
     o.mtp = s.mtp;
     o.dtype = dtype;
     o.deterministic = s.options.deterministic;
+    o.expert_capacity = s.options.expert_capacity;
     return o;
   }
   void compare_logits(const Setup& s);

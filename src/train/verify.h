@@ -21,6 +21,7 @@ struct VerifyOptions {
   device::Stream stream;     ///< where to compute
   comm::Backend backend = comm::Backend::automatic;
   bool deterministic = true;
+  double expert_capacity = model::StageOptions().expert_capacity;
   /// A pass in float32 first, whose expert choices the compared one replays: what bf16 alone does, without the choices
   /// that it flips between experts nearly tied.
   bool replay_routing = false;

@@ -42,6 +42,15 @@ TEST_CASE("golden logits, losses and gradients in every layout") {
           CHECK(r.holds());
         }
       }
+      if (layout.ep == 1) continue;
+      o.recompute = model::Recompute::selective;
+      o.expert_capacity = 0.3;
+      CAPTURE(name, layout.text(), "in waves");
+      for (const auto& r : train::verify(session.world(), o)) {
+        CAPTURE(r.name, r.error);
+        CHECK(r.holds());
+      }
+      o.expert_capacity = train::VerifyOptions().expert_capacity;
     }
   }
 }

@@ -17,12 +17,13 @@ TEST_CASE("a line has every key that readers rely on") {
   for (const char* key : {"step", "tokens", "loss", "mtp_loss", "lr", "grad_norm", "step_time_s", "data_wait_s",
                           "tokens_per_s", "tflops_per_rank", "mem_peak_bytes", "host_rss_bytes"})
     CHECK(j.contains(key));
-  for (const char* key : {"gpu_util", "power_w", "val_loss", "val_ppl"}) CHECK(!j.contains(key));
+  for (const char* key : {"gpu_util", "power_w", "expert_waves", "val_loss", "val_ppl"}) CHECK(!j.contains(key));
   CHECK(j.at("step") == 3);
   CHECK(j.at("mtp_loss").is_null());
   m.mtp_loss = 2;
   m.expert_load_max = 1.5;
   m.expert_load_min = 0;
+  m.expert_waves = 2;
   m.val_loss = 1;
   m.val_ppl = 2.718;
   m.grad_norm = std::numeric_limits<double>::quiet_NaN();
@@ -30,6 +31,7 @@ TEST_CASE("a line has every key that readers rely on") {
   CHECK(j.at("mtp_loss") == 2);
   CHECK(j.at("expert_load_max") == 1.5);
   CHECK(j.at("expert_load_min") == 0);
+  CHECK(j.at("expert_waves") == 2);
   CHECK(j.at("val_ppl") == 2.718);
   CHECK(j.at("grad_norm").is_null());
 }

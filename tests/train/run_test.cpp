@@ -67,6 +67,7 @@ TEST_CASE("a run learns, and leaves its folder as documented") {
     CHECK(lines[i].at("mtp_loss").is_null());
     CHECK(lines[i].at("expert_load_max") >= 1.0);
     CHECK(lines[i].at("expert_load_min") <= 1.0);
+    CHECK(lines[i].at("expert_waves") == 1);
     CHECK(lines[i].at("mem_peak_bytes") > 4 * 644016 * 4);
     CHECK(lines[i].at("tflops_per_rank") > 0);
   }
