@@ -99,16 +99,18 @@ class List {
     });
     add("mla_split_kv", rows(z.heads * (z.nope + z.value)), 4, [z = z, qk](OperandSet& s) -> Call {
       const View kv = s.random({z.tokens, z.heads * (z.nope + z.value)}), k_rope = s.random({z.tokens, z.rope}),
-                 k = s.empty({z.tokens, z.heads * qk}), v = s.empty({z.tokens, z.heads * z.value});
-      return [&st = s.stream(), kv, k_rope, k, v, z] {
-        mla_split_kv(st, kv, k_rope, z.heads, z.nope, z.rope, z.value, k, v);
+                 k = s.empty({z.tokens, z.heads * qk}), v = s.empty({z.tokens, z.heads * z.value}),
+                 at = positions(s, z);
+      return [&st = s.stream(), kv, k_rope, k, v, at, z, table = table_of(z)] {
+        mla_split_kv(st, kv, k_rope, at, table, z.heads, z.nope, z.value, k, v);
       };
     });
     add("mla_split_kv_backward", rows(z.heads * (z.nope + z.value)), 4, [z = z, qk](OperandSet& s) -> Call {
       const View dkv = s.empty({z.tokens, z.heads * (z.nope + z.value)}), dk_rope = s.empty({z.tokens, z.rope}),
-                 dk = s.random({z.tokens, z.heads * qk}), dv = s.random({z.tokens, z.heads * z.value});
-      return [&st = s.stream(), dkv, dk_rope, dk, dv, z] {
-        mla_split_kv_backward(st, dk, dv, z.heads, z.nope, z.rope, z.value, dkv, dk_rope);
+                 dk = s.random({z.tokens, z.heads * qk}), dv = s.random({z.tokens, z.heads * z.value}),
+                 at = positions(s, z);
+      return [&st = s.stream(), dkv, dk_rope, dk, dv, at, z, table = table_of(z)] {
+        mla_split_kv_backward(st, dk, dv, at, table, z.heads, z.nope, z.value, dkv, dk_rope);
       };
     });
     for (const bool backward : {false, true})
