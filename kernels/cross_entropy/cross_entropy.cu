@@ -25,6 +25,22 @@ __device__ inline Seen warp_join(Seen own) {
   return {max, warp_sum(own.sum * below(own.max, max))};
 }
 
+/// The greatest of a pack; NaN is passed over. bf16 are compared two at a time, so that their floats need not be kept.
+template <int N, class T>
+__device__ inline float pack_max(const Pack<T, N>& pack) {
+  if constexpr (std::is_same_v<T, bf16> && N == 8) {
+    const auto words = __builtin_bit_cast(uint4, pack);
+    const auto pair = [](unsigned word) { return *reinterpret_cast<const __nv_bfloat162*>(&word); };
+    const __nv_bfloat162 best = __hmax2(__hmax2(pair(words.x), pair(words.y)), __hmax2(pair(words.z), pair(words.w)));
+    return fmaxf(__low2float(best), __high2float(best));
+  } else {
+    float best = -INFINITY;
+#pragma unroll
+    for (int k = 0; k < N; ++k) best = fmaxf(best, to_float(pack.v[k]));
+    return best;
+  }
+}
+
 /// A block a row, read once (Milakov & Gimelshein 2018, algorithm 3, kUnroll packs at a time).
 template <int N, class T>
 __global__ void __launch_bounds__(512, 3)  // blocks that keep memory busy
@@ -49,16 +65,15 @@ __global__ void __launch_bounds__(512, 3)  // blocks that keep memory busy
     float max = seen.max;
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u)
-      if (i + u * width < packs) {
-#pragma unroll
-        for (int k = 0; k < N; ++k) max = fmaxf(max, to_float(x[u].v[k]));
-      }
+      if (i + u * width < packs) max = fmaxf(max, pack_max(x[u]));
     float sums[kUnroll] = {};
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u)
       if (i + u * width < packs) {
+        float v[N];
+        to_floats(x[u], v);
 #pragma unroll
-        for (int k = 0; k < N; ++k) sums[u] += below(to_float(x[u].v[k]), max);
+        for (int k = 0; k < N; ++k) sums[u] += below(v[k], max);
       }
     seen = {max, seen.sum * below(seen.max, max) + ((sums[0] + sums[1]) + (sums[2] + sums[3]))};
   }

@@ -15,7 +15,7 @@ constexpr int kTableEntries = 2048;  // of (token, pair) a block: 16 KiB of shar
 /// from it count (token, head). The angles' table is made once a block, while the first elements are on their way.
 /// kPacked: the pairs are one access of 16 bytes; otherwise single elements, kPairs = 1.
 template <bool kPacked, class T>
-__global__ void __launch_bounds__(kThreads, kPacked ? 6 : 4)  // blocks that keep memory busy
+__global__ void __launch_bounds__(kThreads, kPacked ? 5 : 4)  // blocks that keep memory busy
     rotate(T* x, std::int64_t row_stride, std::int64_t rows, int tokens, int heads, int head_dim, int offset, int pairs,
            const std::int32_t* positions, const __grid_constant__ Rotation rotation) {
   constexpr int N = kPacked ? 16 / static_cast<int>(sizeof(T)) : 2, kPairs = N / 2;
@@ -57,9 +57,10 @@ __global__ void __launch_bounds__(kThreads, kPacked ? 6 : 4)  // blocks that kee
       const int token = token_of(unit);
       const float2* angles = table + token * pairs + static_cast<int>(threadIdx.x) * kPairs;
       float out[N];
+      to_floats(v[u], out);
 #pragma unroll
       for (int k = 0; k < kPairs; ++k) {
-        const float2 pair = turned({to_float(v[u].v[2 * k]), to_float(v[u].v[2 * k + 1])}, angles[k]);
+        const float2 pair = turned({out[2 * k], out[2 * k + 1]}, angles[k]);
         out[2 * k] = pair.x;
         out[2 * k + 1] = pair.y;
       }
