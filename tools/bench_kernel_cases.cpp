@@ -99,16 +99,18 @@ class List {
     });
     add("mla_split_kv", rows(z.heads * (z.nope + z.value)), 4, [z = z, qk](OperandSet& s) -> Call {
       const View kv = s.random({z.tokens, z.heads * (z.nope + z.value)}), k_rope = s.random({z.tokens, z.rope}),
-                 k = s.empty({z.tokens, z.heads * qk}), v = s.empty({z.tokens, z.heads * z.value});
-      return [&st = s.stream(), kv, k_rope, k, v, z] {
-        mla_split_kv(st, kv, k_rope, z.heads, z.nope, z.rope, z.value, k, v);
+                 k = s.empty({z.tokens, z.heads * qk}), v = s.empty({z.tokens, z.heads * z.value}),
+                 at = positions(s, z);
+      return [&st = s.stream(), kv, k_rope, k, v, at, z, table = table_of(z)] {
+        mla_split_kv(st, kv, k_rope, at, table, z.heads, z.nope, z.value, k, v);
       };
     });
     add("mla_split_kv_backward", rows(z.heads * (z.nope + z.value)), 4, [z = z, qk](OperandSet& s) -> Call {
       const View dkv = s.empty({z.tokens, z.heads * (z.nope + z.value)}), dk_rope = s.empty({z.tokens, z.rope}),
-                 dk = s.random({z.tokens, z.heads * qk}), dv = s.random({z.tokens, z.heads * z.value});
-      return [&st = s.stream(), dkv, dk_rope, dk, dv, z] {
-        mla_split_kv_backward(st, dk, dv, z.heads, z.nope, z.rope, z.value, dkv, dk_rope);
+                 dk = s.random({z.tokens, z.heads * qk}), dv = s.random({z.tokens, z.heads * z.value}),
+                 at = positions(s, z);
+      return [&st = s.stream(), dkv, dk_rope, dk, dv, at, z, table = table_of(z)] {
+        mla_split_kv_backward(st, dk, dv, at, table, z.heads, z.nope, z.value, dkv, dk_rope);
       };
     });
     for (const bool backward : {false, true})
@@ -280,25 +282,20 @@ class List {
         });
   }
   void cross_entropy() {
-    const std::int64_t n = std::min<std::int64_t>(z.tokens, 1024);
-    const int times = static_cast<int>(z.tokens / n);
+    const std::int64_t n = std::min<std::int64_t>(z.tokens, 2048);
     const auto make = [z = z, n](OperandSet& s, int which) -> Call {
       const View logits = s.random({n, z.vocab}), labels = s.ints(some_ids(n, z.vocab), {n}),
-                 max = s.zeros({n}, Dtype::f32), sum = s.zeros({n}, Dtype::f32), target = s.zeros({n}, Dtype::f32),
-                 loss = s.zeros({1}, Dtype::f64);
-      cross_entropy_max(s.stream(), logits, max);
-      cross_entropy_sums(s.stream(), logits, labels, 0, max, sum, target);
-      return [&st = s.stream(), logits, labels, max, sum, target, loss, which] {
-        if (which == 0) cross_entropy_max(st, logits, max);
-        if (which == 1) cross_entropy_sums(st, logits, labels, 0, max, sum, target);
-        if (which == 2) cross_entropy_loss(st, labels, sum, target, loss);
-        if (which == 3) cross_entropy_backward(st, logits, labels, 0, max, sum, 1e-3f);
+                 statistics = s.empty({3, n}, Dtype::f32), loss = s.zeros({1}, Dtype::f64);
+      cross_entropy_statistics(s.stream(), logits, labels, 0, statistics);
+      return [&st = s.stream(), logits, labels, statistics, loss, which] {
+        if (which == 0) cross_entropy_statistics(st, logits, labels, 0, statistics);
+        if (which == 1) cross_entropy_loss(st, labels, statistics, loss);
+        if (which == 2) cross_entropy_backward(st, logits, labels, 0, statistics, 1e-3f);
       };
     };
-    const char* const names[] = {"cross_entropy_max", "cross_entropy_sums", "cross_entropy_loss",
-                                 "cross_entropy_backward"};
-    for (int which = 0; which < 4; ++which)
-      add(names[which], fmt::format("[{}, {}]", n, z.vocab), times,
+    const char* const names[] = {"cross_entropy_statistics", "cross_entropy_loss", "cross_entropy_backward"};
+    for (int which = 0; which < 3; ++which)
+      add(names[which], fmt::format("[{}, {}]", n, z.vocab), static_cast<int>(z.tokens / n),
           [make, which](OperandSet& s) { return make(s, which); });
   }
   /// [m, k] · [n, k]^T, and its two gradients where `gradients`.

@@ -2,6 +2,7 @@
 #include <span>
 
 #include "device/stream.h"
+#include "kernels/rope/rope.h"
 #include "tensor/view.h"
 
 namespace eddy::kernels {
@@ -25,11 +26,13 @@ void attention(const Stream& stream, View q, View k, View v, int heads, const Do
 void attention_backward(const Stream& stream, View q, View k, View v, View o, View lse, View d_o, int heads,
                         const Documents& documents, float scale, View dq, View dk, View dv, bool deterministic = true);
 
-/// MLA's keys and values from its up-projection: kv [T, heads · (nope + d_v)] (each head: nope then v), k_rope [T,
-/// rope] (already rotated, row_stride honoured) → k [T, heads · (nope + rope)], v [T, heads · d_v].
-void mla_split_kv(const Stream& stream, View kv, View k_rope, int heads, int nope, int rope, int d_v, View k, View v);
-/// The reverse for gradients: dkv overwritten, dk_rope [T, rope] = Σ over heads.
-void mla_split_kv_backward(const Stream& stream, View dk, View dv, int heads, int nope, int rope, int d_v, View dkv,
-                           View dk_rope);
+/// MLA's keys and values from its up-projection: kv [T, heads · (nope + d_v)] (each head: nope then v) and the heads'
+/// shared key k_rope [T, 2 · pairs of the table] (row_stride honoured), rotated on the way by rope's equation,
+/// positions int32 [T] → k [T, heads · (nope + rope)], v [T, heads · d_v].
+void mla_split_kv(const Stream& stream, View kv, View k_rope, View positions, const RopeTable& table, int heads,
+                  int nope, int d_v, View k, View v);
+/// The reverse for gradients: dkv overwritten, dk_rope [T, rope] = Σ over heads, rotated back. Deterministic.
+void mla_split_kv_backward(const Stream& stream, View dk, View dv, View positions, const RopeTable& table, int heads,
+                           int nope, int d_v, View dkv, View dk_rope);
 
 }  // namespace eddy::kernels

@@ -36,8 +36,9 @@ bool attention_cudnn_backward(const Stream& stream, View q, View k, View v, View
 bool attention_cudnn_lse_by_token(const Stream& stream, View q, View k, View v, View o, View lse, int heads,
                                   const Documents& documents, float scale);
 
-void mla_split_kv(const Stream& stream, View kv, View k_rope, int heads, int nope, int rope, int d_v, View k, View v);
-void mla_split_kv_backward(const Stream& stream, View dk, View dv, int heads, int nope, int rope, int d_v, View dkv,
-                           View dk_rope);
+void mla_split_kv(const Stream& stream, View kv, View k_rope, View positions, const RopeTable& table, int heads,
+                  int nope, int d_v, View k, View v);
+void mla_split_kv_backward(const Stream& stream, View dk, View dv, View positions, const RopeTable& table, int heads,
+                           int nope, int d_v, View dkv, View dk_rope);
 
 }  // namespace eddy::kernels::cuda

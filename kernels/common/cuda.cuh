@@ -82,6 +82,22 @@ __device__ inline void store_pack(T* at, const Pack<T, N>& pack) {
   else
     *reinterpret_cast<Word<N * sizeof(T)>*>(at) = __builtin_bit_cast(Word<N * sizeof(T)>, pack);
 }
+/// The elements as floats. A bf16 is the upper half of its float: taken from words, since elements taken apart would
+/// each keep a register.
+template <int N, class T>
+__device__ inline void to_floats(const Pack<T, N>& pack, float (&out)[N]) {
+  if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
+    const auto words = __builtin_bit_cast(Pack<unsigned, N / 2>, pack);
+#pragma unroll
+    for (int k = 0; k < N / 2; ++k) {
+      out[2 * k] = __uint_as_float(words.v[k] << 16);
+      out[2 * k + 1] = __uint_as_float(words.v[k] & 0xffff0000u);
+    }
+  } else {
+#pragma unroll
+    for (int k = 0; k < N; ++k) out[k] = to_float(pack.v[k]);
+  }
+}
 /// Rounded to T, bf16 two at a time.
 template <class T, int N>
 __device__ inline Pack<T, N> pack_of(const float (&values)[N]) {

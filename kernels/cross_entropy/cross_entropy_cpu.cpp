@@ -9,66 +9,89 @@
 #include "kernels/cross_entropy/cross_entropy_cuda.h"
 
 namespace eddy::kernels {
+namespace {
 
-void cross_entropy_max(const Stream& stream, View logits, View row_max) {
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+/// What is subtracted before exp: a maximum of -∞ is of logits that all count for nothing.
+float base_of(float max) {
+  return max == -kInfinity ? 0.0f : max;
+}
+
+/// The rows of statistics [3, tokens].
+struct Statistics {
+  float *max, *sum, *label;
+  Statistics(View v, std::int64_t tokens, const char* op)
+      : max(floats_of(v, 3 * tokens, {op, "statistics"})), sum(max + tokens), label(sum + tokens) {}
+};
+
+}  // namespace
+
+void cross_entropy_statistics(const Stream& stream, View logits, View labels, std::int64_t vocab_begin,
+                              View statistics) {
   if constexpr (device::kCuda)
-    if (stream.on_gpu()) return cuda::cross_entropy_max(stream, logits, row_max);
-  const Rows in = rows_of(logits, {"cross_entropy_max", "logits"});
-  float* max = floats_of(row_max, in.rows, {"cross_entropy_max", "row_max"});
+    if (stream.on_gpu()) return cuda::cross_entropy_statistics(stream, logits, labels, vocab_begin, statistics);
+  const Rows in = rows_of(logits, {"cross_entropy_statistics", "logits"});
+  const std::int32_t* label = ints_of(labels, in.rows, {"cross_entropy_statistics", "labels"});
+  const Statistics out(statistics, in.rows, "cross_entropy_statistics");
 #pragma omp parallel for schedule(static) if (worth_threads(in.rows * in.cols))
-  for (std::int64_t t = 0; t < in.rows; ++t) {
+  for (std::int64_t t = 0; t < in.rows; ++t) {  // twice over a row, which the cache holds
     const float* a = in[t];
-    float best = -std::numeric_limits<float>::infinity();
+    float best = -kInfinity, sum = 0;
 #pragma omp simd reduction(max : best)
     for (std::int64_t i = 0; i < in.cols; ++i) best = a[i] > best ? a[i] : best;
-    max[t] = best;
-  }
-}
-
-void cross_entropy_sums(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View row_max,
-                        View sum_exp, View target) {
-  if constexpr (device::kCuda)
-    if (stream.on_gpu()) return cuda::cross_entropy_sums(stream, logits, labels, vocab_begin, row_max, sum_exp, target);
-  const Rows in = rows_of(logits, {"cross_entropy_sums", "logits"});
-  const std::int32_t* label = ints_of(labels, in.rows, {"cross_entropy_sums", "labels"});
-  const float* max = floats_of(row_max, in.rows, {"cross_entropy_sums", "row_max"});
-  float* sums = floats_of(sum_exp, in.rows, {"cross_entropy_sums", "sum_exp"});
-  float* targets = floats_of(target, in.rows, {"cross_entropy_sums", "target"});
-#pragma omp parallel for schedule(static) if (worth_threads(in.rows * in.cols))
-  for (std::int64_t t = 0; t < in.rows; ++t) {
-    const float *a = in[t], m = max[t];
-    float sum = 0;
+    const float base = base_of(best);
 #pragma omp simd reduction(+ : sum)
-    for (std::int64_t i = 0; i < in.cols; ++i) sum += exp_f32(a[i] - m);
-    sums[t] = sum;
+    for (std::int64_t i = 0; i < in.cols; ++i) sum += exp_f32(a[i] - base);
     const std::int64_t own = label[t] - vocab_begin;
-    targets[t] = label[t] >= 0 && own >= 0 && own < in.cols ? a[own] - m : 0.0f;
+    out.max[t] = best;
+    out.sum[t] = sum;
+    out.label[t] = label[t] >= 0 && own >= 0 && own < in.cols ? a[own] : 0.0f;
   }
 }
 
-void cross_entropy_loss(const Stream& stream, View labels, View sum_exp, View target, View loss) {
+void cross_entropy_join(const Stream& stream, View parts, View statistics) {
   if constexpr (device::kCuda)
-    if (stream.on_gpu()) return cuda::cross_entropy_loss(stream, labels, sum_exp, target, loss);
+    if (stream.on_gpu()) return cuda::cross_entropy_join(stream, parts, statistics);
+  const std::int64_t ranks = parts.rows(), tokens = statistics.cols();
+  const float* in = floats_of(parts, ranks * 3 * tokens, {"cross_entropy_join", "parts"});
+  const Statistics out(statistics, tokens, "cross_entropy_join");
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    float best = -kInfinity, sum = 0, label = 0;
+    for (std::int64_t r = 0; r < ranks; ++r) best = std::max(best, in[r * 3 * tokens + t]);
+    for (std::int64_t r = 0; r < ranks; ++r) {
+      const float* part = in + r * 3 * tokens + t;
+      sum += part[tokens] * exp_f32(part[0] - base_of(best));
+      label += part[2 * tokens];
+    }
+    out.max[t] = best;
+    out.sum[t] = sum;
+    out.label[t] = label;
+  }
+}
+
+void cross_entropy_loss(const Stream& stream, View labels, View statistics, View loss) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::cross_entropy_loss(stream, labels, statistics, loss);
   const std::int64_t tokens = labels.numel();
   const std::int32_t* label = ints_of(labels, tokens, {"cross_entropy_loss", "labels"});
-  const float* sums = floats_of(sum_exp, tokens, {"cross_entropy_loss", "sum_exp"});
-  const float* targets = floats_of(target, tokens, {"cross_entropy_loss", "target"});
+  const Statistics in(statistics, tokens, "cross_entropy_loss");
   double* total = doubles_of(loss, 1, {"cross_entropy_loss", "loss"});
   double sum = 0;
   for (std::int64_t t = 0; t < tokens; ++t)
-    if (label[t] >= 0) sum += std::log(static_cast<double>(sums[t])) - static_cast<double>(targets[t]);
+    if (label[t] >= 0)
+      sum += std::log(static_cast<double>(in.sum[t])) +
+             (static_cast<double>(in.max[t]) - static_cast<double>(in.label[t]));
   *total += sum;
 }
 
-void cross_entropy_backward(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View row_max,
-                            View sum_exp, float scale) {
+void cross_entropy_backward(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View statistics,
+                            float scale) {
   if constexpr (device::kCuda)
-    if (stream.on_gpu())
-      return cuda::cross_entropy_backward(stream, logits, labels, vocab_begin, row_max, sum_exp, scale);
+    if (stream.on_gpu()) return cuda::cross_entropy_backward(stream, logits, labels, vocab_begin, statistics, scale);
   const Rows in = rows_of(logits, {"cross_entropy_backward", "logits"});
   const std::int32_t* label = ints_of(labels, in.rows, {"cross_entropy_backward", "labels"});
-  const float* max = floats_of(row_max, in.rows, {"cross_entropy_backward", "row_max"});
-  const float* sums = floats_of(sum_exp, in.rows, {"cross_entropy_backward", "sum_exp"});
+  const Statistics whole(statistics, in.rows, "cross_entropy_backward");
 #pragma omp parallel for schedule(static) if (worth_threads(in.rows * in.cols))
   for (std::int64_t t = 0; t < in.rows; ++t) {
     float* a = in[t];
@@ -76,7 +99,7 @@ void cross_entropy_backward(const Stream& stream, View logits, View labels, std:
       std::fill_n(a, in.cols, 0.0f);
       continue;
     }
-    const float m = max[t], factor = scale / sums[t];
+    const float m = whole.max[t], factor = scale / whole.sum[t];
 #pragma omp simd
     for (std::int64_t i = 0; i < in.cols; ++i) a[i] = exp_f32(a[i] - m) * factor;
     const std::int64_t own = label[t] - vocab_begin;

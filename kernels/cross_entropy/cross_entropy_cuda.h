@@ -3,11 +3,11 @@
 
 namespace eddy::kernels::cuda {
 
-void cross_entropy_max(const Stream& stream, View logits, View row_max);
-void cross_entropy_sums(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View row_max,
-                        View sum_exp, View target);
-void cross_entropy_loss(const Stream& stream, View labels, View sum_exp, View target, View loss);
-void cross_entropy_backward(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View row_max,
-                            View sum_exp, float scale);
+void cross_entropy_statistics(const Stream& stream, View logits, View labels, std::int64_t vocab_begin,
+                              View statistics);
+void cross_entropy_join(const Stream& stream, View parts, View statistics);
+void cross_entropy_loss(const Stream& stream, View labels, View statistics, View loss);
+void cross_entropy_backward(const Stream& stream, View logits, View labels, std::int64_t vocab_begin, View statistics,
+                            float scale);
 
 }  // namespace eddy::kernels::cuda

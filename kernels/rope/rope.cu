@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/common/cuda.cuh"
+#include "kernels/rope/angles.cuh"
 #include "kernels/rope/rope_cuda.h"
 
 namespace eddy::kernels::cuda {
@@ -8,50 +9,15 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kUnroll = 4;           // heads whose elements a thread has in flight
-constexpr int kMaxPairs = kThreads;  // what the frequencies take of a launch's parameters: 2 KiB
 constexpr int kTableEntries = 2048;  // of (token, pair) a block: 16 KiB of shared memory
-
-struct Frequencies {
-  double inverse[kMaxPairs];
-};
-
-/// cos and sin of an angle below 2^31 in double: common/math.h's cos_sin, which says how. The library's own would
-/// reduce large angles in a slow path with a stack.
-struct CosSin {
-  double cos, sin;
-};
-__device__ inline CosSin cos_sin(double angle) {
-  const double n = rint(angle * 0.63661977236758134308);
-  const double r = fma(-n, 6.07710050650619224932e-11, fma(-n, 1.57079632673412561417e+00, angle));
-  const double z = r * r;
-  double s = 1.0 / 6227020800;
-  s = s * z - 1.0 / 39916800;
-  s = s * z + 1.0 / 362880;
-  s = s * z - 1.0 / 5040;
-  s = s * z + 1.0 / 120;
-  s = s * z - 1.0 / 6;
-  s = r + r * z * s;
-  double c = -1.0 / 87178291200;
-  c = c * z + 1.0 / 479001600;
-  c = c * z - 1.0 / 3628800;
-  c = c * z + 1.0 / 40320;
-  c = c * z - 1.0 / 720;
-  c = c * z + 1.0 / 24;
-  c = c * z - 0.5;
-  c = 1.0 + z * c;
-  const long long quadrant = static_cast<long long>(n);  // its low bits also where n is negative
-  const double cosine = (quadrant & 1) ? s : c, sine = (quadrant & 1) ? c : s;
-  return {((quadrant + 1) & 2) ? -cosine : cosine, (quadrant & 2) ? -sine : sine};
-}
 
 /// A block has `tokens` tokens. Threads along x have kPairs pairs of a head each; threadIdx.y and steps of blockDim.y
 /// from it count (token, head). The angles' table is made once a block, while the first elements are on their way.
 /// kPacked: the pairs are one access of 16 bytes; otherwise single elements, kPairs = 1.
 template <bool kPacked, class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kPacked ? 5 : 4)  // blocks that keep memory busy
     rotate(T* x, std::int64_t row_stride, std::int64_t rows, int tokens, int heads, int head_dim, int offset, int pairs,
-           const std::int32_t* positions, const __grid_constant__ Frequencies frequencies, double magnitude,
-           double direction) {
+           const std::int32_t* positions, const __grid_constant__ Rotation rotation) {
   constexpr int N = kPacked ? 16 / static_cast<int>(sizeof(T)) : 2, kPairs = N / 2;
   extern __shared__ float2 table[];  // (cos, sin) of [tokens, pairs]
   const std::int64_t first = std::int64_t{blockIdx.x} * tokens;
@@ -80,8 +46,7 @@ __global__ void __launch_bounds__(kThreads)
   const int threads = static_cast<int>(blockDim.x * blockDim.y);
   for (int e = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x); e < here * pairs; e += threads) {
     const int token = e / pairs;
-    const CosSin a = cos_sin(static_cast<double>(positions[first + token]) * frequencies.inverse[e - token * pairs]);
-    table[e] = {static_cast<float>(a.cos * magnitude), static_cast<float>(a.sin * magnitude * direction)};
+    table[e] = turn_of(rotation, e - token * pairs, positions[first + token]);
   }
   __syncthreads();
   while (begin < units) {
@@ -92,12 +57,12 @@ __global__ void __launch_bounds__(kThreads)
       const int token = token_of(unit);
       const float2* angles = table + token * pairs + static_cast<int>(threadIdx.x) * kPairs;
       float out[N];
+      to_floats(v[u], out);
 #pragma unroll
       for (int k = 0; k < kPairs; ++k) {
-        const float2 angle = angles[k];
-        const float a = to_float(v[u].v[2 * k]), b = to_float(v[u].v[2 * k + 1]);
-        out[2 * k] = a * angle.x - b * angle.y;
-        out[2 * k + 1] = a * angle.y + b * angle.x;
+        const float2 pair = turned({out[2 * k], out[2 * k + 1]}, angles[k]);
+        out[2 * k] = pair.x;
+        out[2 * k + 1] = pair.y;
       }
       const Pack<T, N> rotated = pack_of<T>(out);
       T* to = at(token, unit);
@@ -120,15 +85,13 @@ void rope(const Stream& stream, View x, int heads, int head_dim, int offset, Vie
   const auto pairs = static_cast<int>(std::min<std::size_t>(table.inverse_frequency.size(), 1 << 20));
   if (heads < 1 || offset < 0 || offset + 2 * pairs > head_dim)
     fail_run("rope: {} pairs from column {} do not fit {} heads of {}", pairs, offset, heads, head_dim);
-  if (pairs > kMaxPairs) fail_run("rope: no GPU kernel for {} pairs (at most {})", pairs, kMaxPairs);
+  const Rotation rotation = rotation_of(table, inverse, "rope");
   const std::int64_t rows = x.rows();
   expect_rows(x, x.dtype, rows, std::int64_t{heads} * head_dim, "rope", "x");
   expect_vector(positions, Dtype::i32, rows, "rope", "positions");
   const double elements = static_cast<double>(rows) * heads * 2 * pairs;
   const Span span(stream, "rope", {2 * elements * static_cast<double>(size_of(x.dtype)), 3 * elements});
   if (rows == 0 || pairs == 0) return;
-  Frequencies frequencies{};
-  std::copy_n(table.inverse_frequency.begin(), pairs, frequencies.inverse);
   with_type(x.dtype, "rope", [&](auto t) {
     using T = decltype(t);
     constexpr int N = 16 / static_cast<int>(sizeof(T));
@@ -142,7 +105,7 @@ void rope(const Stream& stream, View x, int heads, int head_dim, int offset, Vie
                         dim3(static_cast<unsigned>(width), static_cast<unsigned>(height)),
                         static_cast<std::size_t>(tokens * pairs) * sizeof(float2), device::native(stream)>>>(
           static_cast<T*>(x.data), x.row_stride, rows, tokens, heads, head_dim, offset, pairs,
-          static_cast<const std::int32_t*>(positions.data), frequencies, table.magnitude, inverse ? -1.0 : 1.0);
+          static_cast<const std::int32_t*>(positions.data), rotation);
       check_launch();
     };
     if (packs<T, N>(x) && head_dim % N == 0 && offset % N == 0 && 2 * pairs % N == 0)

@@ -12,7 +12,7 @@ using tensor::View;
 
 namespace {
 
-/// Columns of the gathered latent: what feeds q, what feeds kv, the shared rotated key.
+/// Columns of the gathered latent: what feeds q, what feeds kv, the shared key that is rotated.
 struct LatentParts {
   std::int64_t q, kv, rope;
   explicit LatentParts(const hf::ModelConfig& c)
@@ -28,8 +28,7 @@ void up_project(const Context& ctx, const AttentionWeights& w, const MicroBatch&
   const auto& c = ctx.config;
   const LatentParts parts(c);
   const std::int64_t tokens = s.latent.shape()[0];
-  const int h = ctx.heads(), qk = c.qk_head_dim(), nope = c.qk_nope_head_dim, rope_dim = c.qk_rope_head_dim,
-            dv = c.v_head_dim;
+  const int h = ctx.heads(), qk = c.qk_head_dim(), nope = c.qk_nope_head_dim, dv = c.v_head_dim;
   s.q = ctx.make({tokens, h * qk});
   linear(ctx.stream, parts.for_q(s.latent), w.q_b->value, s.q);
   rope(ctx.stream, s.q, h, qk, nope, batch.positions, ctx.rope, false);
@@ -37,7 +36,7 @@ void up_project(const Context& ctx, const AttentionWeights& w, const MicroBatch&
   linear(ctx.stream, parts.for_kv(s.latent), w.kv_b->value, kv);
   s.k = ctx.make({tokens, h * qk});
   s.v = ctx.make({tokens, h * dv});
-  mla_split_kv(ctx.stream, kv, parts.for_rope(s.latent), h, nope, rope_dim, dv, s.k, s.v);
+  mla_split_kv(ctx.stream, kv, parts.for_rope(s.latent), batch.positions, ctx.rope, h, nope, dv, s.k, s.v);
 }
 
 Documents documents_of(const MicroBatch& batch) {
@@ -75,8 +74,6 @@ Tensor attention_forward(const Context& ctx, const AttentionWeights& w, const Mi
   rms_norm(ctx.stream, s.kv_a.view().col_range(0, parts.kv), w.kv_a_norm->value, ctx.latent_eps, parts.for_kv(latent),
            s.kv_a_inv);
   copy(ctx.stream, s.kv_a.view().col_range(parts.kv, parts.kv + parts.rope), parts.for_rope(latent));
-  rope(ctx.stream, parts.for_rope(latent), 1, static_cast<int>(parts.rope), 0, local_tokens(ctx, batch.positions),
-       ctx.rope, false);
   s.latent = ctx.tp() > 1 ? gather_tokens(ctx, latent) : std::move(latent);
   up_project(ctx, w, batch, s);
 
@@ -115,8 +112,7 @@ Tensor attention_backward(const Context& ctx, const AttentionWeights& w, const M
   Tensor d_latent = ctx.make({tokens, parts.width()}), dkv = ctx.make({tokens, h * (nope + dv)});
   rope(ctx.stream, dq, h, qk, nope, batch.positions, ctx.rope, true);
   linear_backward_input(ctx.stream, dq, w.q_b->value, parts.for_q(d_latent));
-  mla_split_kv_backward(ctx.stream, dk, dvalue, h, nope, static_cast<int>(parts.rope), dv, dkv,
-                        parts.for_rope(d_latent));
+  mla_split_kv_backward(ctx.stream, dk, dvalue, batch.positions, ctx.rope, h, nope, dv, dkv, parts.for_rope(d_latent));
   dk.reset();
   dvalue.reset();
   linear_backward_input(ctx.stream, dkv, w.kv_b->value, parts.for_kv(d_latent));
@@ -128,8 +124,6 @@ Tensor attention_backward(const Context& ctx, const AttentionWeights& w, const M
     });
 
   Tensor dl = scatter_tokens(ctx, std::move(d_latent));  // [t, width]
-  rope(ctx.stream, parts.for_rope(dl), 1, static_cast<int>(parts.rope), 0, local_tokens(ctx, batch.positions), ctx.rope,
-       true);
   Tensor d_kv_a = ctx.make({own, parts.kv + parts.rope});
   rms_norm_backward(ctx.stream, parts.for_kv(dl), s.kv_a.view().col_range(0, parts.kv), w.kv_a_norm->value, s.kv_a_inv,
                     {}, d_kv_a.view().col_range(0, parts.kv), w.kv_a_norm->grad_sum(ctx.stream));

@@ -26,17 +26,16 @@ void embed_backward(const Context& ctx, const Parameter& table, View ids, View d
 
 namespace {
 
-/// Reduces a chunk's row statistics over TP and adds its losses; leaves the global maximum and sum in place.
-void reduce_chunk(const Context& ctx, View logits, View labels, std::int64_t vocab_begin, View row_max, View sums,
-                  View loss) {
-  comm::Communicator& tp = *ctx.groups.tp;
+/// A chunk's statistics [3, n] over the whole vocabulary, of which each TP rank has a part.
+Tensor statistics_of(const Context& ctx, View logits, View labels, std::int64_t vocab_begin) {
   const std::int64_t n = logits.rows();
-  cross_entropy_max(ctx.stream, logits, row_max);
-  tp.all_reduce(row_max.data, static_cast<std::size_t>(n), Dtype::f32, comm::Reduce::max, ctx.stream);
-  const View sum_exp = sums.row_range(0, n), target = sums.row_range(n, 2 * n);
-  cross_entropy_sums(ctx.stream, logits, labels, vocab_begin, row_max, sum_exp, target);
-  tp.all_reduce(sums.data, static_cast<std::size_t>(2 * n), Dtype::f32, comm::Reduce::sum, ctx.stream);
-  cross_entropy_loss(ctx.stream, labels, sum_exp, target, loss);
+  Tensor own = ctx.make({3, n}, Dtype::f32);
+  cross_entropy_statistics(ctx.stream, logits, labels, vocab_begin, own);
+  if (ctx.tp() == 1) return own;
+  const Tensor parts = ctx.make({ctx.tp(), 3, n}, Dtype::f32);
+  ctx.groups.tp->all_gather(own.f32(), parts.f32(), static_cast<std::size_t>(3 * n), Dtype::f32, ctx.stream);
+  cross_entropy_join(ctx.stream, parts, own);
+  return own;
 }
 
 /// For the sink: float32 in host memory.
@@ -55,19 +54,17 @@ Tensor head_loss(const Context& ctx, const Parameter& head, View x, View labels,
   const View all = gathered ? gathered.view() : x;  // [T, hidden]
   const std::int64_t tokens = all.rows(), chunk = std::min(ctx.options.head_chunk, tokens), vocab = head.value.rows();
   Tensor d_all = train ? ctx.make(all.shape) : Tensor();
-  Tensor buffer = ctx.make({chunk, vocab}), row_max = ctx.make({chunk}, Dtype::f32),
-         sums = ctx.make({2 * chunk}, Dtype::f32);
+  Tensor buffer = ctx.make({chunk, vocab});
   for (std::int64_t begin = 0; begin < tokens; begin += chunk) {
     const std::int64_t end = std::min(begin + chunk, tokens), n = end - begin;
     const View logits = buffer.view().row_range(0, n), some = all.row_range(begin, end),
                wanted = labels.row_range(begin, end);
     linear(ctx.stream, some, head.value, logits);
     if (sink) sink(begin, shown(ctx, logits));
-    reduce_chunk(ctx, logits, wanted, head.info.begin[0], row_max.view().row_range(0, n),
-                 sums.view().row_range(0, 2 * n), loss);
+    const Tensor statistics = statistics_of(ctx, logits, wanted, head.info.begin[0]);
+    cross_entropy_loss(ctx.stream, wanted, statistics, loss);
     if (!train) continue;
-    cross_entropy_backward(ctx.stream, logits, wanted, head.info.begin[0], row_max.view().row_range(0, n),
-                           sums.view().row_range(0, n), static_cast<float>(scale));
+    cross_entropy_backward(ctx.stream, logits, wanted, head.info.begin[0], statistics, static_cast<float>(scale));
     linear_backward_input(ctx.stream, logits, head.value, d_all.view().row_range(begin, end));
     if (head.grad) linear_backward_weight(ctx.stream, logits, some, head.grad, head.grad_beta());
   }

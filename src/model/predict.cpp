@@ -180,7 +180,7 @@ Traffic micro_batch_traffic(const StepShape& s, const RoutedRows& routed) {
     t.tp += 2 * hidden;
     for (std::int64_t at = 0; at < s.tokens; at += s.options.head_chunk) {
       const std::int64_t n = std::min(s.options.head_chunk, s.tokens - at);
-      t.tp += all_reduce_bytes(tp, words(n)) + all_reduce_bytes(tp, words(2 * n));
+      t.tp += all_gather_bytes(tp, words(3 * n));  // the statistics of a part of the vocabulary
     }
   };
   if (held.first) t.tp += 2 * hidden;  // embedding: scattered; its gradient gathered

@@ -45,7 +45,7 @@ Tensor make_labels(std::int64_t n, int cols) {
 
 }  // namespace
 
-TEST_CASE("GPU cross_entropy: maxima, sums, gradient") {
+TEST_CASE("GPU cross_entropy: statistics, gradient") {
   const auto* gpu = gpu_stream();
   if (!gpu) return;
   for (const auto& [rows, cols, gap] : {std::tuple{1, 1, 0},
@@ -60,44 +60,52 @@ TEST_CASE("GPU cross_entropy: maxima, sums, gradient") {
       INFO(rows << " rows of " << cols << ", gap " << gap << ", " << name_of(dtype));
       const Tensor logits = random_tensor({rows, cols + 2 * gap}, 1, dtype, 3), labels = make_labels(rows, cols);
       const Tensor there = upload(*gpu, logits, dtype), labels_there = upload(*gpu, labels);
-      const Tensor max = filled({rows}, NAN), sums = filled({rows}, NAN), targets = filled({rows}, NAN);
-      const Tensor max_there = upload(*gpu, max), sums_there = upload(*gpu, sums),
-                   targets_there = upload(*gpu, targets);
-      cross_entropy_max({}, inner(logits, gap), max);
-      cross_entropy_max(*gpu, inner(there, gap), max_there);
-      CHECK(first_difference(download(*gpu, max_there), max) == "");
-      for (std::int64_t t = 0; t < rows; ++t) max.f32()[t] += 0.5f;  // the greatest of all parts
-      const Tensor global_max = upload(*gpu, max);
-      cross_entropy_sums({}, inner(logits, gap), labels, kBegin, max, sums, targets);
-      cross_entropy_sums(*gpu, inner(there, gap), labels_there, kBegin, global_max, sums_there, targets_there);
+      const Tensor own = filled({3, rows}, NAN), own_there = upload(*gpu, own);
+      cross_entropy_statistics({}, inner(logits, gap), labels, kBegin, own);
+      cross_entropy_statistics(*gpu, inner(there, gap), labels_there, kBegin, own_there);
+      const Tensor got = download(*gpu, own_there);
+      const auto line = [rows = rows](const Tensor& t, int i) { return t.view().row_range(i, i + 1).reshape({rows}); };
+      CHECK(first_difference(line(got, 0), line(own, 0)) == "");
+      CHECK(first_difference(line(got, 2), line(own, 2)) == "");
       // Against double: one float32 sum of 129,280 terms in the CPU's order is itself off by more than the GPU's.
       Tensor exact({rows});
       for (std::int64_t t = 0; t < rows; ++t) {
         double sum = 0;
         for (std::int64_t i = 0; i < cols; ++i)
-          sum += std::exp(double{logits.f32()[t * (cols + 2 * gap) + gap + i]} - double{max.f32()[t]});
+          sum += std::exp(double{logits.f32()[t * (cols + 2 * gap) + gap + i]} - double{own.f32()[t]});
         exact.f32()[t] = static_cast<float>(sum);
       }
-      CHECK(relative_error(download(*gpu, sums_there), exact) < tolerance(f));
-      CHECK(relative_error(sums, exact) < 1e-3);
-      CHECK(first_difference(download(*gpu, targets_there), targets) == "");
+      CHECK(relative_error(line(got, 1), exact) < tolerance(f));
+      CHECK(relative_error(line(own, 1), exact) < 1e-3);
+
+      // Beside another part of the vocabulary, whose maximum is greater.
+      Tensor parts({2, 3, rows}), whole({3, rows});
+      std::copy_n(own.f32(), 3 * rows, parts.f32());
+      for (std::int64_t t = 0; t < rows; ++t) {
+        float* other = parts.f32() + 3 * rows + t;
+        other[0] = own.f32()[t] + 0.5f, other[rows] = 2, other[2 * rows] = 0;
+      }
+      const Tensor parts_there = upload(*gpu, parts), whole_there = upload(*gpu, filled({3, rows}, NAN));
+      cross_entropy_join({}, parts, whole);
+      cross_entropy_join(*gpu, parts_there, whole_there);
+      CHECK(relative_error(download(*gpu, whole_there), whole) < tolerance(f));
 
       const float scale = 0.37f;
-      cross_entropy_backward({}, inner(logits, gap), labels, kBegin, max, sums, scale);
-      cross_entropy_backward(*gpu, inner(there, gap), labels_there, kBegin, global_max, upload(*gpu, sums), scale);
+      cross_entropy_backward({}, inner(logits, gap), labels, kBegin, whole, scale);
+      cross_entropy_backward(*gpu, inner(there, gap), labels_there, kBegin, upload(*gpu, whole), scale);
       const Tensor gradient = download(*gpu, there);
       CHECK(relative_error(gradient, logits) < tolerance(dtype));
       for (std::int64_t t = 0; t < rows; ++t) {  // each row's own scale: the label's entry would hide the others
-        double own = 0, expected = 0, difference = 0;
+        double size = 0, expected = 0, difference = 0;
         for (std::int64_t i = gap; i < gap + cols; ++i) {
           const std::int64_t at = t * (cols + 2 * gap) + i;
           if (i - gap + kBegin == labels.i32()[t]) continue;
-          own += std::abs(double{gradient.f32()[at]});
+          size += std::abs(double{gradient.f32()[at]});
           expected += std::abs(double{logits.f32()[at]});
           difference += std::abs(double{gradient.f32()[at]} - double{logits.f32()[at]});
         }
         INFO("row " << t << ", label " << labels.i32()[t]);
-        if (labels.i32()[t] < 0) CHECK(own == 0);
+        if (labels.i32()[t] < 0) CHECK(size == 0);
         CHECK(difference <= tolerance(dtype) * expected);
       }
     }
@@ -107,15 +115,17 @@ TEST_CASE("GPU cross_entropy_loss: a sum over the counted tokens, the same bits 
   const auto* gpu = gpu_stream();
   if (!gpu) return;
   for (const std::int64_t tokens : {0, 1, 5, 1023, 1024, 4097}) {
-    const Tensor labels = make_labels(tokens, 50), target = random_tensor({tokens}, 4);
-    Tensor sums = random_tensor({tokens}, 5), loss({1}, Dtype::f64);
-    for (std::int64_t t = 0; t < tokens; ++t) sums.f32()[t] = 1 + std::abs(sums.f32()[t]) * 1e4f;
+    const Tensor labels = make_labels(tokens, 50), statistics = random_tensor({3, tokens}, 4);
+    Tensor loss({1}, Dtype::f64);
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      float* sum = statistics.f32() + tokens + t;
+      *sum = 1 + std::abs(*sum) * 1e4f;
+    }
     *loss.view().as<double>() = 2.5;
     const Tensor there = upload(*gpu, loss), again = upload(*gpu, loss);
-    const Tensor labels_there = upload(*gpu, labels), sums_there = upload(*gpu, sums),
-                 target_there = upload(*gpu, target);
-    cross_entropy_loss({}, labels, sums, target, loss);
-    for (const Tensor* out : {&there, &again}) cross_entropy_loss(*gpu, labels_there, sums_there, target_there, *out);
+    const Tensor labels_there = upload(*gpu, labels), statistics_there = upload(*gpu, statistics);
+    cross_entropy_loss({}, labels, statistics, loss);
+    for (const Tensor* out : {&there, &again}) cross_entropy_loss(*gpu, labels_there, statistics_there, *out);
     const Tensor actual = eddy::tensor::to_host(*gpu, there), repeated = eddy::tensor::to_host(*gpu, again);
     INFO(tokens << " tokens");
     CHECK(*actual.view().as<double>() == approx(*loss.view().as<double>()).epsilon(1e-12));
@@ -123,21 +133,22 @@ TEST_CASE("GPU cross_entropy_loss: a sum over the counted tokens, the same bits 
   }
 }
 
-TEST_CASE("GPU cross_entropy: NaN shows in the sums; no rows; wrong views") {
+TEST_CASE("GPU cross_entropy: NaN shows in the sums, minus infinity counts for nothing; no rows; wrong views") {
   const auto* gpu = gpu_stream();
   if (!gpu) return;
-  Tensor logits = random_tensor({2, 40}, 6);
+  Tensor logits = random_tensor({3, 40}, 6);
   logits.f32()[45] = NAN;
-  const Tensor there = upload(*gpu, logits), labels = upload(*gpu, make_labels(2, 40));
-  const Tensor max({2}, f, *gpu), sums({2}, f, *gpu), target({2}, f, *gpu);
-  cross_entropy_max(*gpu, there, max);
-  cross_entropy_sums(*gpu, there, labels, kBegin, max, sums, target);
-  CHECK(std::isfinite(download(*gpu, sums).f32()[0]));
-  CHECK(std::isnan(download(*gpu, sums).f32()[1]));
-  const Tensor none({0, 40}, h, *gpu), no_labels({0}, Dtype::i32, *gpu), empty({0}, f, *gpu);
-  cross_entropy_max(*gpu, none, empty);
-  cross_entropy_sums(*gpu, none, no_labels, kBegin, empty, empty, empty);
-  cross_entropy_backward(*gpu, none, no_labels, kBegin, empty, empty, 1);
-  CHECK_THROWS_AS(cross_entropy_max(*gpu, there, empty), eddy::Error);
-  CHECK_THROWS_AS(cross_entropy_backward(*gpu, there, no_labels, kBegin, max, sums, 1), eddy::Error);
+  std::fill_n(logits.f32() + 80, 40, -INFINITY);
+  const Tensor there = upload(*gpu, logits), labels = upload(*gpu, make_labels(3, 40)), statistics({3, 3}, f, *gpu);
+  cross_entropy_statistics(*gpu, there, labels, kBegin, statistics);
+  const Tensor got = download(*gpu, statistics);
+  CHECK(std::isfinite(got.f32()[3]));
+  CHECK(std::isnan(got.f32()[4]));
+  CHECK(got.f32()[2] == -INFINITY);
+  CHECK(got.f32()[5] == 0);
+  const Tensor none({0, 40}, h, *gpu), no_labels({0}, Dtype::i32, *gpu), empty({3, 0}, f, *gpu);
+  cross_entropy_statistics(*gpu, none, no_labels, kBegin, empty);
+  cross_entropy_backward(*gpu, none, no_labels, kBegin, empty, 1);
+  CHECK_THROWS_AS(cross_entropy_statistics(*gpu, there, labels, kBegin, empty), eddy::Error);
+  CHECK_THROWS_AS(cross_entropy_backward(*gpu, there, no_labels, kBegin, statistics, 1), eddy::Error);
 }
