@@ -16,7 +16,7 @@ namespace {
 /// Blocks of the GPU that a message's kernel may take while others compute: about 150 GB/s over NVLink.
 constexpr int kMessageCtas = 8;
 /// The same of a lane's collectives, which have the backward pass's time, or that of a kernel bound by memory.
-constexpr int kLaneCtas = 16;
+constexpr int kLaneCtas = 24;
 
 std::size_t sum(std::span<const std::size_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0});

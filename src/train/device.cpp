@@ -9,8 +9,9 @@
 namespace eddy::train {
 namespace {
 
-/// Left to the libraries (cuBLAS's and cuDNN's kernels, NCCL's buffers), which take memory of their own.
-constexpr std::size_t kReserve = std::size_t{3} << 29;  // 1.5 GiB
+/// Left to the libraries, which take memory of their own: cuBLAS's and cuDNN's kernels, and with several ranks NCCL's
+/// buffers for each communicator.
+constexpr std::size_t kReserve = std::size_t{3} << 29, kReserveForNccl = std::size_t{1} << 30;  // 1.5 GiB, 1 GiB
 
 }  // namespace
 
@@ -29,7 +30,7 @@ Device choose_device(comm::Session& session, const std::string& asked) {
   const device::GpuInfo info = device::gpu_info(choice.index);
   d.index = choice.index;
   d.name = info.name;
-  const std::size_t reserve = std::min(kReserve, info.free_bytes / 8);
+  const std::size_t reserve = std::min(kReserve + (session.size() > 1 ? kReserveForNccl : 0), info.free_bytes / 8);
   d.capacity = info.free_bytes / static_cast<std::size_t>(choice.sharing) - reserve;
   return d;
 }
