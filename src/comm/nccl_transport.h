@@ -23,10 +23,8 @@ namespace eddy::comm {
 /// summation is NCCL's choice by size and topology, the same in each run.
 ///
 /// Collectives of a lane (device/lane.h) have communicators of their own: on one communicator NCCL keeps all operations
-/// in one order, whatever their streams. A rank's kernels of two communicators then run in any order, each waiting for
-/// its peers' while it holds at most 32 of the GPU's blocks of threads: so all of them find room at once, on any GPU of
-/// 80 multiprocessors or more, and none waits for one that cannot begin. The host enqueues a group's operations in one
-/// order on all of its ranks.
+/// in one order, whatever their streams. Kernels of two communicators may begin in any order on two GPUs, each waiting
+/// for its peer; none waits for ever, since all of them have room on a GPU at once (docs/decisions/gpu.md counts).
 ///
 /// Messages have a two-rank communicator of their own for each direction between neighbours, and sends a stream of
 /// their own: a send waits (by an event) for what was enqueued before it, and holds up nothing that is enqueued

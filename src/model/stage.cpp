@@ -197,6 +197,7 @@ Tensor Stage::backward(const MicroBatch& batch, std::unique_ptr<Saved> opaque, T
   }
   if (!m.first) return d;
   embed_backward(m.ctx, *m.table, batch.ids, d);
+  if (done) done(*m.table);
   return {};
 }
 

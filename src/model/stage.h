@@ -82,8 +82,7 @@ class Stage {
                           WeightGradients* deferred = nullptr);
 
   /// Called in backward passes that defer nothing: `first` and all that come after it in the store's order have got
-  /// what this micro-batch adds to their gradients. Each call says so of more, the last one of less than all. Empty:
-  /// off.
+  /// what this micro-batch adds to their gradients; each call says so of more. Empty: off.
   std::function<void(const parallel::Parameter& first)> on_gradients;
 
   bool first() const;

@@ -87,7 +87,8 @@ void add_head(const Plan& plan, std::string& out) {
                            t.global_batch > 0 ? "" : " (train.global_batch is not given: one micro-batch a stage)"));
 }
 
-/// A line a rank; with many ranks, a line a stage with the largest of each column (ZeRO's shares differ by whole rows).
+/// A line a rank; with many ranks, a line a stage with the largest of each column (TP's parts of the vocabulary may
+/// differ by a row).
 void add_memory(Plan& plan, std::string& out) {
   const int size = plan.layout.stage_size();
   out +=

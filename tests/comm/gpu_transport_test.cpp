@@ -5,6 +5,7 @@
 #include "comm/mpi_communicator.h"
 #include "comm/transports.h"
 #include "device/gpu.h"
+#include "device/lane.h"
 #include "support.h"
 #include "transport_cases.h"
 
@@ -49,6 +50,40 @@ void try_backend(Session& session, const Stream& stream, Backend backend, const 
   }
 }
 
+/// A group's collectives on a stream and on its lane. Ranks hold up the one or the other, so that their GPUs come to
+/// the two in opposite orders: each kernel waits for a peer's while the other one does the same.
+void try_lane(Session& session, const Stream& stream, Backend backend) {
+  Transports transports(session.world(), backend);
+  const auto c = everybody(session, "both");
+  const Stream lane = eddy::device::lane(stream);
+  CHECK(lane.native() != stream.native());
+  CHECK(lane.native() == eddy::device::lane(stream).native());
+  transports.attach(*c);
+  transports.attach_lane(*c, lane);
+  const auto n = static_cast<std::size_t>(session.size()), me = static_cast<std::size_t>(session.rank());
+  constexpr std::size_t kCount = 400'003, kPart = 100'032, kSlow = std::size_t{64} << 20;
+  const eddy_test::Memory slow(stream, eddy_test::poison(kSlow));
+  for (int round = 0; round < 6; ++round) {
+    auto sum = eddy_test::numbers(kCount, Dtype::f32, session.rank() + round);
+    const auto parts = eddy_test::numbers(n * kPart, Dtype::f32, session.rank() + 3 * round);
+    eddy_test::Bytes own(kPart * 4);
+    const eddy_test::Memory sums(stream, sum), scattered(stream, parts);
+    for (int again = 0; again < 100; ++again)
+      eddy::device::zero((session.rank() + round) % 2 == 0 ? lane : stream, slow.data(), kSlow);
+    c->all_reduce(sums.data(), kCount, Dtype::f32, Reduce::sum, stream);
+    c->reduce_scatter(scattered.data(), scattered.data(me * kPart * 4), kPart, Dtype::f32, lane);
+    eddy::device::Mark done;
+    done.set(lane);
+    done.hold(stream);
+    session.world().all_reduce(sum.data(), kCount, Dtype::f32, Reduce::sum);
+    session.world().reduce_scatter(parts.data(), own.data(), kPart, Dtype::f32);
+    const auto all = scattered.read();
+    INFO("round " << round);
+    CHECK((sums.read() == sum));
+    CHECK(std::equal(own.begin(), own.end(), all.begin() + static_cast<std::ptrdiff_t>(me * kPart * 4)));
+  }
+}
+
 /// By NCCL where each rank has a GPU of its own; else it is refused.
 void try_nccl(Session& session, const Stream& stream, bool is_shared) {
   const std::string shared = shared_gpu(session.world());
@@ -59,6 +94,7 @@ void try_nccl(Session& session, const Stream& stream, bool is_shared) {
     CHECK_THROWS_WITH(Transports(session.world(), Backend::nccl), contains_text("comm.backend=mpi"));
   else
     try_backend(session, stream, Backend::nccl, "nccl");
+  try_lane(session, stream, automatic.backend());
 }
 
 }  // namespace
