@@ -30,18 +30,32 @@ __global__ void __launch_bounds__(kThreads) list_ranks(const std::int32_t* __res
   }
 }
 
-__global__ void __launch_bounds__(kThreads) deal(const std::int64_t* __restrict__ begin, int ranks, int waves, int m,
+/// A thread has a visit.
+__global__ void __launch_bounds__(kThreads)
+    classify(const std::int32_t* __restrict__ chosen, const std::int32_t* __restrict__ visits, int k, int local,
+             int most, int m, int n, std::int32_t* classes) {
+  const int i = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
+  if (i >= n) return;
+  const int rank = visits[i];
+  const std::int32_t* own = chosen + std::int64_t{i / m} * k;
+  int rows = 0;
+  for (int j = 0; j < k; ++j) rows += own[j] >= 0 && own[j] / local == rank;
+  classes[i] = rank < 0 || rows == 0 ? -1 : rank * most + min(rows, most) - 1;
+}
+
+/// A thread has a place.
+__global__ void __launch_bounds__(kThreads) deal(const std::int64_t* __restrict__ begin, int classes, int waves, int m,
                                                  int n, std::int32_t* slots, std::int32_t* __restrict__ tokens) {
   const int i = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
   if (i >= n) return;
   const std::int64_t slot = slots[i];
-  if (slot < 0 || slot >= begin[ranks]) return;
-  int rank = 0;
-  while (begin[rank + 1] <= slot) ++rank;  // ends: slot < begin[ranks]
-  const std::int64_t visits = begin[rank + 1] - begin[rank], own = slot - begin[rank];
+  if (slot < 0 || slot >= begin[classes]) return;
+  int of = 0;
+  while (begin[of + 1] <= slot) ++of;  // ends: slot < begin[classes]
+  const std::int64_t visits = begin[of + 1] - begin[of], own = slot - begin[of];
   const std::int64_t wave = ((own + 1) * waves - 1) / visits;  // the last that begins at or before `own`
   std::int64_t at = own - visits * wave / waves;
-  for (int r = 0; r < ranks; ++r) at += (begin[r + 1] - begin[r]) * (wave + (r < rank ? 1 : 0)) / waves;
+  for (int c = 0; c < classes; ++c) at += (begin[c + 1] - begin[c]) * (wave + (c < of ? 1 : 0)) / waves;
   slots[i] = static_cast<std::int32_t>(at);
   tokens[at] = i / m;
 }
@@ -95,17 +109,35 @@ void visited_ranks(const Stream& stream, View chosen, std::int64_t local, std::i
   check_launch();
 }
 
+void visit_classes(const Stream& stream, View chosen, std::int64_t local, std::int64_t most, View visits,
+                   View classes) {
+  if (chosen.shape.rank() < 1 || visits.shape.rank() < 1)
+    fail_run("visit_classes: 'chosen' {} or 'visits' {} has no axes", chosen.shape.text(), visits.shape.text());
+  const std::int64_t t = chosen.rows(), k = chosen.cols(), m = visits.cols(), n = t * m;
+  if (local < 1 || most < 1 || local > kMost || most > kMost || t * std::max(k, m) > kMost)
+    fail_run("visit_classes: ranks of {} experts, up to {} rows a visit, {} tokens", local, most, t);
+  expect_vector(chosen, Dtype::i32, t * k, "visit_classes", "chosen");
+  expect_vector(visits, Dtype::i32, n, "visit_classes", "visits");
+  expect_vector(classes, Dtype::i32, n, "visit_classes", "classes");
+  const Span span(stream, "visit_classes", {4.0 * static_cast<double>(t * k + 2 * n), 0});
+  if (n == 0) return;
+  classify<<<blocks_for(n), kThreads, 0, device::native(stream)>>>(
+      chosen.i32(), visits.i32(), static_cast<int>(k), static_cast<int>(local), static_cast<int>(most),
+      static_cast<int>(m), static_cast<int>(n), classes.i32());
+  check_launch();
+}
+
 void deal_waves(const Stream& stream, View offsets, std::int64_t waves, View slots, View tokens) {
   if (slots.shape.rank() < 1) fail_run("deal_waves: 'slots' has no axes");
-  const std::int64_t ranks = offsets.numel() - 1, m = slots.cols(), n = slots.rows() * m;
-  if (ranks < 1 || waves < 1 || ranks > kMost || waves > kMost || n > kMost)
-    fail_run("deal_waves: {} ranks, {} waves, {} places", ranks, waves, n);
-  expect_vector(offsets, Dtype::i64, ranks + 1, "deal_waves", "offsets");
+  const std::int64_t classes = offsets.numel() - 1, m = slots.cols(), n = slots.rows() * m;
+  if (classes < 1 || waves < 1 || classes > kMost || waves > kMost || n > kMost)
+    fail_run("deal_waves: {} classes, {} waves, {} places", classes, waves, n);
+  expect_vector(offsets, Dtype::i64, classes + 1, "deal_waves", "offsets");
   expect_vector(slots, Dtype::i32, n, "deal_waves", "slots");
   expect_vector(tokens, Dtype::i32, n, "deal_waves", "tokens");
   const Span span(stream, "deal_waves", {12.0 * static_cast<double>(n), 0});
   if (n == 0) return;
-  deal<<<blocks_for(n), kThreads, 0, device::native(stream)>>>(offsets.as<std::int64_t>(), static_cast<int>(ranks),
+  deal<<<blocks_for(n), kThreads, 0, device::native(stream)>>>(offsets.as<std::int64_t>(), static_cast<int>(classes),
                                                                static_cast<int>(waves), static_cast<int>(m),
                                                                static_cast<int>(n), slots.i32(), tokens.i32());
   check_launch();

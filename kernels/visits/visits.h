@@ -13,9 +13,13 @@ using tensor::View;
 /// the distinct ranks of each token's experts, ascending, then -1. m ≥ min(k, ranks).
 void visited_ranks(const Stream& stream, View chosen, std::int64_t local, std::int64_t ranks, View visits);
 
-/// Cuts the visits of each rank into `waves` pieces as equal as they can be, in order, and moves them: those of the
-/// first wave come first, in a wave by rank. With v visits of a rank, wave w has [v·w / waves, v·(w + 1) / waves).
-/// offsets int64 [ranks + 1]: where each rank's visits begin, by rank. slots int32 [t, m], in place: each visit's
+/// visits as above. classes int32 [t, m]: rank · most + (how many of the token's experts are on it) - 1 of each visit,
+/// -1 where there is none: visits of one rank with equally many rows are of one class. most: no visit has more.
+void visit_classes(const Stream& stream, View chosen, std::int64_t local, std::int64_t most, View visits, View classes);
+
+/// Cuts the visits of each class into `waves` pieces as equal as they can be, in order, and moves them: those of the
+/// first wave come first, in a wave by class. With v visits of a class, wave w has [v·w / waves, v·(w + 1) / waves).
+/// offsets int64 [classes + 1]: where each class's visits begin. slots int32 [t, m], in place: each visit's
 /// place, -1 for none. tokens int32 [t·m]: written at each place, its token.
 void deal_waves(const Stream& stream, View offsets, std::int64_t waves, View slots, View tokens);
 

@@ -32,23 +32,42 @@ void visited_ranks(const Stream& stream, View chosen, std::int64_t local, std::i
   }
 }
 
+void visit_classes(const Stream& stream, View chosen, std::int64_t local, std::int64_t most, View visits,
+                   View classes) {
+  if constexpr (device::kCuda)
+    if (stream.on_gpu()) return cuda::visit_classes(stream, chosen, local, most, visits, classes);
+  const std::int64_t tokens = chosen.rows(), k = chosen.cols(), m = visits.cols();
+  if (local < 1 || most < 1) fail_run("visit_classes: ranks of {} experts, up to {} rows a visit", local, most);
+  const std::int32_t* expert = ints_of(chosen, tokens * k, {"visit_classes", "chosen"});
+  const std::int32_t* rank = ints_of(visits, tokens * m, {"visit_classes", "visits"});
+  std::int32_t* out = ints_of(classes, tokens * m, {"visit_classes", "classes"});
+  for (std::int64_t i = 0; i < tokens * m; ++i) {
+    out[i] = -1;
+    if (rank[i] < 0) continue;
+    const std::int32_t* own = expert + i / m * k;
+    const auto rows = std::count_if(own, own + k, [&](auto e) { return e >= 0 && e / local == rank[i]; });
+    if (rows < 1 || rows > most) fail_run("visit_classes: visit {} has {} rows; expected 1 to {}", i, rows, most);
+    out[i] = static_cast<std::int32_t>(rank[i] * most + rows - 1);
+  }
+}
+
 void deal_waves(const Stream& stream, View offsets, std::int64_t waves, View slots, View tokens) {
   if constexpr (device::kCuda)
     if (stream.on_gpu()) return cuda::deal_waves(stream, offsets, waves, slots, tokens);
-  const std::int64_t ranks = offsets.numel() - 1, m = slots.cols(), n = slots.rows() * m;
-  if (ranks < 1 || waves < 1) fail_run("deal_waves: {} ranks, {} waves", ranks, waves);
-  const std::int64_t* begin = longs_of(offsets, ranks + 1, {"deal_waves", "offsets"});
+  const std::int64_t classes = offsets.numel() - 1, m = slots.cols(), n = slots.rows() * m;
+  if (classes < 1 || waves < 1) fail_run("deal_waves: {} classes, {} waves", classes, waves);
+  const std::int64_t* begin = longs_of(offsets, classes + 1, {"deal_waves", "offsets"});
   std::int32_t* slot = ints_of(slots, n, {"deal_waves", "slots"});
   std::int32_t* token = ints_of(tokens, n, {"deal_waves", "tokens"});
-  check_indices(slot, n, begin[ranks], {"deal_waves", "slots"});
+  check_indices(slot, n, begin[classes], {"deal_waves", "slots"});
   for (std::int64_t i = 0; i < n; ++i) {
     if (slot[i] < 0) continue;
-    const std::int64_t rank = std::upper_bound(begin, begin + ranks, slot[i]) - begin - 1;
-    const std::int64_t visits = begin[rank + 1] - begin[rank], own = slot[i] - begin[rank];
+    const std::int64_t of = std::upper_bound(begin, begin + classes, slot[i]) - begin - 1;
+    const std::int64_t visits = begin[of + 1] - begin[of], own = slot[i] - begin[of];
     const std::int64_t wave = ((own + 1) * waves - 1) / visits;  // the last that begins at or before `own`
-    std::int64_t at = own - visits * wave / waves;               // those before: of this rank in this wave, …
-    for (std::int64_t r = 0; r < ranks; ++r)                     // … of all ranks in earlier waves, of ranks before
-      at += (begin[r + 1] - begin[r]) * (wave + (r < rank ? 1 : 0)) / waves;
+    std::int64_t at = own - visits * wave / waves;               // those before: of this class in this wave, …
+    for (std::int64_t c = 0; c < classes; ++c)  // … of all classes in earlier waves, of classes before
+      at += (begin[c + 1] - begin[c]) * (wave + (c < of ? 1 : 0)) / waves;
     slot[i] = static_cast<std::int32_t>(at);
     token[at] = static_cast<std::int32_t>(i / m);
   }

@@ -116,16 +116,19 @@ RoutedRows planned_routing(const StepShape& s) {
     if (!moe) return;
     const std::int64_t wave =
         parallel::planned_rows(own, c.top_k, c.n_routed_experts, ranks, s.options.expert_capacity);
-    // Every token of the group visits this rank, with as many choices as there are experts for.
-    const std::int64_t visits = own * ranks, together = wave / (ranks * most);  // of each rank in a wave
-    const std::int64_t waves = wave >= visits * most ? 1 : (own + together - 1) / together;
+    // Every token of the group visits this rank, with as many choices as there are experts for. Cutting into waves may
+    // round up each kind of visit, least_rows together.
+    const std::int64_t visits = own * ranks, all = visits * most,
+                       spare = wave - parallel::least_rows(c.top_k, c.n_routed_experts, ranks);
+    const std::int64_t waves = wave >= all ? 1 : spare > 0 ? (all + spare - 1) / spare : own;
     r.held += wave;
-    r.rows += visits * most;
+    r.rows += all;
     r.arrivals += visits;
     r.sent_away += own * std::min(c.top_k, ranks - 1);
     r.received_away += visits - own;
     r.sent_again = waves > 1 ? r.sent_away : r.sent_again;
     r.waves += waves;
+    r.split += waves > 1 ? 1 : 0;
     r.most_waves = std::max(r.most_waves, static_cast<int>(waves));
   });
   return r;
@@ -173,6 +176,9 @@ Traffic micro_batch_traffic(const StepShape& s, const RoutedRows& routed) {
   // A row a visit: choices and weights once, the tokens (in the backward pass those of further waves again) and the
   // gradients of the results; on the way back the results, the gradients of the tokens and of the weights.
   const std::int64_t k = s.config.top_k;
+  const std::int64_t kinds = s.layout.ep * std::min(s.config.top_k, s.config.n_routed_experts / s.layout.ep);
+  t.ep += static_cast<std::uint64_t>(routed.split) *  // visits of each rank by how many rows they have
+          all_gather_bytes(s.layout.ep, static_cast<std::uint64_t>(kinds) * 8);
   t.ep += bytes((routed.sent_away * (forwards + 1) + routed.sent_again) * z.hidden) + words(routed.sent_away * 2 * k);
   t.ep += bytes(routed.received_away * (forwards + 1) * z.hidden) + words(routed.received_away * k);
 

@@ -43,6 +43,7 @@ void count(const parallel::DispatchPlan& plan, int ep_rank, RoutedRows& r) {
     r.sent_again += i == 0 ? 0 : away;
   }
   r.waves += static_cast<std::int64_t>(plan.waves.size());
+  r.split += plan.waves.size() > 1 ? 1 : 0;
   r.most_waves = std::max(r.most_waves, static_cast<int>(plan.waves.size()));
 }
 

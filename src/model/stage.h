@@ -49,6 +49,7 @@ struct RoutedRows {
   std::int64_t sent_away = 0, received_away = 0;  ///< visits to and from other ranks, of all waves
   std::int64_t sent_again = 0;                    ///< visits to other ranks of all but first waves
   std::int64_t waves = 0;                         ///< of all layers
+  std::int64_t split = 0;                         ///< layers with several waves
   int most_waves = 0;                             ///< of one layer
 };
 

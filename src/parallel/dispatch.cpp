@@ -60,53 +60,62 @@ void sort_arrivals(const Stream& stream, View choices, View weights, std::int64_
   kernels::gather_rows(stream, weights.reshape({all, 1}), pairs.view().row_range(0, wave.rows), wave.weights);
 }
 
-/// What every rank sends to every other: of rank s to rank d at s · ranks + d.
-struct Matrix {
-  std::int64_t ranks = 0;
-  std::vector<std::int64_t> visits, pairs;
-  std::size_t at(std::int64_t s, std::int64_t d) const { return static_cast<std::size_t>(s * ranks + d); }
-  /// known int64 [ranks, experts + ranks]: of each source rank, pairs by expert and visits by rank.
-  Matrix(View known, std::int64_t experts)
-      : ranks(known.rows()), visits(static_cast<std::size_t>(ranks * ranks)), pairs(visits.size()) {
-    for (std::int64_t s = 0; s < ranks; ++s) {
-      const std::int64_t* row = known.as<std::int64_t>() + s * (experts + ranks);
-      for (std::int64_t e = 0; e < experts; ++e) pairs[at(s, e / (experts / ranks))] += row[e];
-      for (std::int64_t d = 0; d < ranks; ++d) visits[at(s, d)] = row[experts + d];
+std::int64_t cut(std::int64_t n, std::int64_t wave, std::int64_t waves) {  // as kernels::deal_waves
+  return n * (wave + 1) / waves - n * wave / waves;
+}
+
+/// What every rank sends to every other, known to all alike.
+class Exchange {
+ public:
+  /// counts int64 [ranks, experts + ranks]: of each source rank, pairs by expert and visits by rank.
+  Exchange(View counts, std::int64_t experts)
+      : ranks_(counts.rows()), visits_(u(ranks_ * ranks_)), pairs_(visits_.size()) {
+    for (std::int64_t s = 0; s < ranks_; ++s) {
+      const std::int64_t* row = counts.as<std::int64_t>() + s * (experts + ranks_);
+      for (std::int64_t e = 0; e < experts; ++e) pairs_[at(s, e / (experts / ranks_))] += row[e];
+      for (std::int64_t d = 0; d < ranks_; ++d) visits_[at(s, d)] = row[experts + d];
     }
   }
-  std::int64_t pairs_to(std::int64_t d) const {
+  /// The most rows of a rank's experts in a wave.
+  std::int64_t most_rows() const {
     std::int64_t n = 0;
-    for (std::int64_t s = 0; s < ranks; ++s) n += pairs[at(s, d)];
+    for (std::int64_t w = 0; w < waves_; ++w)
+      for (std::int64_t d = 0; d < ranks_; ++d) n = std::max(n, rows(d, w));
     return n;
   }
-  /// Visits of wave `wave` of `waves`; kernels::deal_waves cuts so.
-  std::int64_t piece(std::int64_t s, std::int64_t d, std::int64_t wave, std::int64_t waves) const {
-    const std::int64_t n = visits[at(s, d)];
-    return n * (wave + 1) / waves - n * wave / waves;
+  /// Takes as few waves as keep within the capacity. counts int64 [ranks, ranks · most]: of each source rank, visits by
+  /// rank and how many rows they have (1 to most).
+  void split(View counts, std::int64_t most, std::int64_t capacity) {
+    const std::int64_t all = most_rows();
+    most_ = most;
+    visits_.assign(counts.as<std::int64_t>(), counts.as<std::int64_t>() + counts.numel());
+    const std::int64_t largest = *std::max_element(visits_.begin(), visits_.end());  // so many leave one of a kind
+    waves_ = std::max<std::int64_t>(2, (all + capacity - 1) / capacity);
+    while (waves_ < largest && most_rows() > capacity) ++waves_;
   }
-  /// The fewest waves in which no rank gets more rows than the capacity. Where one is too few, each visit counts for as
-  /// many rows as it can have, `most`: which visits have how many is not known here.
-  std::int64_t waves(std::int64_t capacity, std::int64_t most) const {
-    std::int64_t busiest = 0, visited = 0;
-    for (std::int64_t d = 0; d < ranks; ++d) {
-      busiest = std::max(busiest, pairs_to(d));
-      std::int64_t n = 0;
-      for (std::int64_t s = 0; s < ranks; ++s) n += visits[at(s, d)];
-      visited = std::max(visited, n);
+  std::int64_t waves() const { return waves_; }
+  /// Visits of rank s to rank d in a wave.
+  std::int64_t visits(std::int64_t s, std::int64_t d, std::int64_t wave) const {
+    std::int64_t n = 0;
+    for (std::int64_t c = 0; c < most_; ++c) n += cut(visits_[at(s, d) * u(most_) + u(c)], wave, waves_);
+    return n;
+  }
+  /// Rows of rank d's experts in a wave.
+  std::int64_t rows(std::int64_t d, std::int64_t wave) const {
+    std::int64_t n = 0;
+    for (std::int64_t s = 0; s < ranks_; ++s) {
+      if (waves_ == 1) n += pairs_[at(s, d)];
+      for (std::int64_t c = 0; waves_ > 1 && c < most_; ++c)
+        n += (c + 1) * cut(visits_[at(s, d) * u(most_) + u(c)], wave, waves_);
     }
-    if (busiest <= capacity) return 1;
-    const auto fits = [&](std::int64_t waves) {
-      for (std::int64_t d = 0; d < ranks; ++d) {
-        std::int64_t n = 0;
-        for (std::int64_t s = 0; s < ranks; ++s) n += (visits[at(s, d)] + waves - 1) / waves;
-        if (n * most > capacity) return false;
-      }
-      return true;
-    };
-    std::int64_t waves = std::max<std::int64_t>(2, visited * most / capacity);
-    while (waves < visited && !fits(waves)) ++waves;
-    return waves;
+    return n;
   }
+
+ private:
+  static std::size_t u(std::int64_t i) { return static_cast<std::size_t>(i); }
+  std::size_t at(std::int64_t s, std::int64_t d) const { return u(s * ranks_ + d); }
+  std::int64_t ranks_, most_ = 1, waves_ = 1;
+  std::vector<std::int64_t> visits_, pairs_;  // [ranks, ranks, most], [ranks, ranks]
 };
 
 }  // namespace
@@ -117,11 +126,17 @@ std::size_t DispatchPlan::bytes() const {
   return n;
 }
 
+std::int64_t least_rows(int top_k, int experts, int ranks) {
+  const std::int64_t most = std::min(top_k, experts / ranks);
+  return ranks * most * (most + 1) / 2;
+}
+
 std::int64_t planned_rows(std::int64_t tokens, int top_k, int experts, int ranks, double factor) {
   const std::int64_t most = std::min(top_k, experts / ranks), all = tokens * ranks * most;
   if (ranks == 1) return all;
   const double planned = std::ceil(factor * static_cast<double>(tokens) * top_k);
-  return planned >= static_cast<double>(all) ? all : std::max(static_cast<std::int64_t>(planned), ranks * most);
+  if (planned >= static_cast<double>(all)) return all;
+  return std::min(all, std::max(static_cast<std::int64_t>(planned), least_rows(top_k, experts, ranks)));
 }
 
 DispatchPlan plan_dispatch(const Stream& stream, Communicator& ep, View indices, View weights, int experts,
@@ -136,35 +151,47 @@ DispatchPlan plan_dispatch(const Stream& stream, Communicator& ep, View indices,
     sort_arrivals(stream, indices, weights, experts, counts, total, wave);
     return plan;
   }
-  const std::int64_t m = std::min(k, ranks);
+  const std::int64_t m = std::min(k, ranks), most = std::min(k, local), me = ep.rank();
   plan.slots = Tensor({own, m}, Dtype::i32, stream);
   plan.tokens = Tensor({own * m}, Dtype::i32, stream);
-  const Tensor mine({experts + ranks}, Dtype::i64, stream), all({ranks, experts + ranks}, Dtype::i64, stream),
-      rank_offsets({ranks + 1}, Dtype::i64, stream);
+  const auto gathered = [&](View counts) {
+    const Tensor all({ranks, counts.numel()}, Dtype::i64, stream);
+    ep.all_gather(counts.data, all.view().data, static_cast<std::size_t>(counts.numel()), Dtype::i64, stream);
+    return tensor::to_host(stream, all);
+  };
+  Tensor pairs({own * k}, Dtype::i32, stream), visits({own, m}, Dtype::i32, stream);
+  const View visit_pairs = pairs.view().row_range(0, own * m);  // not needed
+  Tensor counts({experts + ranks}, Dtype::i64, stream);
   {  // pairs by expert, of which only the counts matter, and visits by rank
-    const Tensor slots({own, k}, Dtype::i32, stream), pairs({own * k}, Dtype::i32, stream),
-        tokens({own * k}, Dtype::i32, stream), offsets({experts + 1}, Dtype::i64, stream),
-        visits({own, m}, Dtype::i32, stream);
-    kernels::sort_by_expert(stream, indices, slots, pairs, tokens, mine.view().row_range(0, experts), offsets, total);
+    const Tensor slots({own, k}, Dtype::i32, stream), tokens({own * k}, Dtype::i32, stream),
+        offsets({experts + 1}, Dtype::i64, stream), rank_offsets({ranks + 1}, Dtype::i64, stream);
+    kernels::sort_by_expert(stream, indices, slots, pairs, tokens, counts.view().row_range(0, experts), offsets, total);
     kernels::visited_ranks(stream, indices, local, ranks, visits);
-    kernels::sort_by_expert(stream, visits, plan.slots, pairs.view().row_range(0, own * m), plan.tokens,
-                            mine.view().row_range(experts, experts + ranks), rank_offsets, {});
+    kernels::sort_by_expert(stream, visits, plan.slots, visit_pairs, plan.tokens,
+                            counts.view().row_range(experts, experts + ranks), rank_offsets, {});
   }
-  ep.all_gather(mine.view().data, all.view().data, static_cast<std::size_t>(experts + ranks), Dtype::i64, stream);
-  const Matrix known(tensor::to_host(stream, all), experts);
-  const std::int64_t most = std::min(k, local), waves = known.waves(capacity, most), me = ep.rank();
-  if (waves > 1) kernels::deal_waves(stream, rank_offsets, waves, plan.slots, plan.tokens);
+  Exchange known(gathered(counts), experts);
+  if (known.most_rows() > capacity) {  // on all ranks alike: sorted once more, also by how many rows a visit has
+    const Tensor classes({own, m}, Dtype::i32, stream), offsets({ranks * most + 1}, Dtype::i64, stream);
+    counts = Tensor({ranks * most}, Dtype::i64, stream);
+    kernels::visit_classes(stream, indices, local, most, visits, classes);
+    kernels::sort_by_expert(stream, classes, plan.slots, visit_pairs, plan.tokens, counts, offsets, {});
+    known.split(gathered(counts), most, capacity);
+    kernels::deal_waves(stream, offsets, known.waves(), plan.slots, plan.tokens);
+  }
+  visits.reset();
+  pairs.reset();
   std::int64_t begin = 0;
-  for (std::int64_t w = 0; w < waves; ++w) {
+  for (std::int64_t w = 0; w < known.waves(); ++w) {
     DispatchWave& wave = plan.waves.emplace_back();
     for (std::int64_t r = 0; r < ranks; ++r) {
-      wave.send_rows.push_back(static_cast<std::size_t>(known.piece(me, r, w, waves)));
-      wave.recv_rows.push_back(static_cast<std::size_t>(known.piece(r, me, w, waves)));
+      wave.send_rows.push_back(static_cast<std::size_t>(known.visits(me, r, w)));
+      wave.recv_rows.push_back(static_cast<std::size_t>(known.visits(r, me, w)));
     }
     wave.begin = begin;
     wave.sent = sum(wave.send_rows);
     wave.arrived = sum(wave.recv_rows);
-    wave.rows = waves == 1 ? known.pairs_to(me) : wave.arrived * most;
+    wave.rows = known.rows(me, w);
     begin += wave.sent;
     Tensor arrived;
     {
@@ -173,9 +200,9 @@ DispatchPlan plan_dispatch(const Stream& stream, Communicator& ep, View indices,
       arrived = exchange(stream, ep, wave, packed);
     }
     const Tensor choices({wave.arrived, k}, Dtype::i32, stream), their_weights({wave.arrived, k}, Dtype::f32, stream),
-        counts({local}, Dtype::i64, stream);
+        expert_rows({local}, Dtype::i64, stream);
     kernels::unpack_choices(stream, arrived, me * local, local, choices, their_weights);
-    sort_arrivals(stream, choices, their_weights, local, counts, {}, wave);
+    sort_arrivals(stream, choices, their_weights, local, expert_rows, {}, wave);
   }
   return plan;
 }

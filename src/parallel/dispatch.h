@@ -17,7 +17,7 @@ struct DispatchWave {
   std::vector<std::size_t> send_rows, recv_rows;  ///< [EP]: visits sent to and received from each rank
   std::int64_t begin = 0, sent = 0;               ///< its visits [begin, begin + sent) in the order of sending
   std::int64_t arrived = 0;                       ///< A
-  std::int64_t rows = 0;   ///< R; with several waves, and on a GPU alone, an upper bound: the host does not wait
+  std::int64_t rows = 0;                          ///< R; on a GPU alone an upper bound, so that the host need not wait
   tensor::Tensor slots;    ///< int32 [A, k]: row in expert order of each arrival's choices, -1: not here
   tensor::Tensor tokens;   ///< int32 [A · k]: arrival of each row in expert order; -1 behind the last
   tensor::Tensor offsets;  ///< int64 [local experts + 1]: rows of each local expert in expert order
@@ -25,7 +25,8 @@ struct DispatchWave {
 };
 
 /// Where each (token, choice) pair goes. Kept from forward to backward, never recomputed. V visits are sent, m =
-/// min(k, EP) a token at the most, in the order of waves, ranks, tokens.
+/// min(k, EP) a token at the most, in the order of waves, ranks, tokens (with several waves: ranks, rows of a visit,
+/// tokens).
 struct DispatchPlan {
   tensor::Tensor slots;   ///< int32 [t, m]: places of each token's visits by rank, -1 for none; empty when EP is 1
   tensor::Tensor tokens;  ///< int32 [t · m]: token of each visit; -1 behind the last; empty when EP is 1
@@ -33,13 +34,16 @@ struct DispatchPlan {
   std::size_t bytes() const;
 };
 
+/// A visit of each rank with each possible number of rows: with room for less, waves could not be made small enough.
+std::int64_t least_rows(int top_k, int experts, int ranks);
 /// Rows in expert order that a wave has at the most on a rank with `tokens` own tokens: `factor` times the share of
-/// each rank when all are equally busy, but room for a token of each rank, and no more than there can be.
+/// each rank when all are equally busy, at least least_rows, and no more than there can be.
 std::int64_t planned_rows(std::int64_t tokens, int top_k, int experts, int ranks, double factor);
 
 /// indices int32 [t, k] (-1: none) over `experts` experts, experts / EP to a rank, in order; weights float32 [t, k].
 /// capacity: planned_rows, the same on every rank. total int64 [experts] (may be empty) += pairs of each expert.
-/// Collective (every rank learns what all send, for which a GPU's host waits for the stream once when EP > 1).
+/// Collective (every rank learns what all send, for which a GPU's host waits for the stream when EP > 1: once, or twice
+/// where there are waves).
 DispatchPlan plan_dispatch(const device::Stream& stream, comm::Communicator& ep, tensor::View indices,
                            tensor::View weights, int experts, std::int64_t capacity, tensor::View total);
 

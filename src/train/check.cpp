@@ -92,7 +92,7 @@ void add_head(const Plan& plan, std::string& out) {
 void add_memory(Plan& plan, std::string& out) {
   const int size = plan.layout.stage_size();
   out +=
-      fmt::format("\nbytes of a rank in {}{}; activations: estimated with equally busy experts, train.recompute = {}\n",
+      fmt::format("\nbytes of a rank in {}{}; activations: at the most, train.recompute = {}\n",
                   plan.config.train.dtype == "bf16" ? "bf16 with float32 masters" : "float32",
                   plan.every_rank() ? "" : ", the most of any rank of a stage", plan.config.train.recompute);
   const bool masters = plan.config.train.dtype == "bf16";

@@ -40,6 +40,15 @@ TEST_CASE("visited_ranks: too few places, and experts of no rank, are refused") 
   CHECK_THROWS_WITH(ranks_of({0, 8}, 1, 2, 4, 2, 2), "visited_ranks: 'chosen'[1] is 8, outside [0, 8) and not -1");
 }
 
+TEST_CASE("visit_classes by hand: by rank and how many of the token's experts are there") {
+  Indices chosen{7, 0, 6, /**/ 2, 3, -1, /**/ -1, -1, -1, /**/ 5, 1, 3};
+  Indices visits = ranks_of(chosen, 4, 3, 4, 2, 2), classes(8, -7);  // 0 1, 0 -, - -, 0 1
+  visit_classes({}, ints(chosen, 4, 3), 4, 3, ints(visits, 4, 2), ints(classes, 4, 2));
+  CHECK(classes == Indices{0, 4, /**/ 1, -1, /**/ -1, -1, /**/ 1, 3});
+  CHECK_THROWS_WITH(visit_classes({}, ints(chosen, 4, 3), 4, 1, ints(visits, 4, 2), ints(classes, 4, 2)),
+                    "visit_classes: visit 1 has 2 rows; expected 1 to 1");
+}
+
 TEST_CASE("deal_waves by hand: two ranks, two waves") {
   // By rank: tokens 0 1 2 visit rank 0 (places 0 1 2), tokens 0 2 visit rank 1 (places 3 4).
   Longs offsets{0, 3, 5};

@@ -41,7 +41,7 @@ Tensor choose(std::int64_t tokens, std::int64_t k, std::int64_t experts, bool sk
 
 }  // namespace
 
-TEST_CASE("GPU visited_ranks, then deal_waves: the CPU's") {
+TEST_CASE("GPU visited_ranks, visit_classes, deal_waves: the CPU's") {
   const auto* gpu = gpu_stream();
   if (!gpu) return;
   for (const auto& [tokens, k, local, ranks] : {std::tuple{0, 2, 2, 2},
@@ -59,6 +59,10 @@ TEST_CASE("GPU visited_ranks, then deal_waves: the CPU's") {
       visited_ranks(*gpu, upload(*gpu, chosen), local, ranks, visits_there);
       INFO(tokens << " tokens, " << k << " choices, " << ranks << " ranks of " << local << ", skewed " << skewed);
       CHECK(first_difference(*gpu, visits_there, visits) == "");
+      const Tensor classes = marked({tokens, places}, Dtype::i32), classes_there = upload(*gpu, classes);
+      visit_classes({}, chosen, local, k, visits, classes);
+      visit_classes(*gpu, upload(*gpu, chosen), local, k, visits_there, classes_there);
+      CHECK(first_difference(*gpu, classes_there, classes) == "");
       for (const std::int64_t waves : {1, 2, 7, 100}) {
         const Tensor slots = marked({tokens, places}, Dtype::i32), pairs = marked({tokens * places}, Dtype::i32),
                      order = marked({tokens * places}, Dtype::i32), counts = marked({ranks}, Dtype::i64),
