@@ -7,16 +7,12 @@
 #include <numeric>
 
 #include "base/rng.h"
-#include "device/span.h"
 #include "kernels/adamw/adamw.h"
 #include "kernels/attention/attention.h"
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/dispatch/dispatch.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/embedding/embedding.h"
-#include "kernels/gemm/gemm.h"
-#include "kernels/grouped_gemm/grouped_gemm.h"
-#include "kernels/grouped_gemm/grouped_gemm_candidates.h"
 #include "kernels/permute/permute.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/rms_norm/rms_norm.h"
@@ -39,33 +35,6 @@ std::vector<std::int32_t> some_ids(std::int64_t n, std::int64_t below) {
   return ids;
 }
 
-/// Where the (token, expert) pairs of a random routing go.
-struct Routing {
-  View chosen, slots, pairs, tokens, counts, offsets;
-  Routing(OperandSet& s, const SliceSizes& z) {
-    std::vector<std::int32_t> choices;
-    std::vector<std::int32_t> experts(static_cast<std::size_t>(z.experts));
-    std::iota(experts.begin(), experts.end(), 0);
-    for (std::int64_t t = 0; t < z.tokens; ++t)
-      for (int j = 0; j < z.top_k; ++j) {
-        const auto left = static_cast<std::uint32_t>(z.experts - j);
-        const std::uint32_t pick = philox(2, static_cast<std::uint64_t>(t), static_cast<std::uint64_t>(j))[0] % left;
-        std::swap(experts[static_cast<std::size_t>(j)], experts[static_cast<std::size_t>(j) + pick]);
-        choices.push_back(experts[static_cast<std::size_t>(j)]);
-      }
-    chosen = s.ints(choices, {z.tokens, z.top_k});
-    slots = s.empty({z.tokens, z.top_k}, Dtype::i32);
-    pairs = s.empty({z.tokens * z.top_k}, Dtype::i32);
-    tokens = s.empty({z.tokens * z.top_k}, Dtype::i32);
-    counts = s.empty({z.experts}, Dtype::i64);
-    offsets = s.empty({z.experts + 1}, Dtype::i64);
-    sort(s.stream());
-  }
-  void sort(const device::Stream& stream) const {
-    sort_by_expert(stream, chosen, slots, pairs, tokens, counts, offsets, {});
-  }
-};
-
 /// The list, as it is written down.
 class List {
  public:
@@ -77,7 +46,7 @@ class List {
       const View from = s.zeros({z.copy}, Dtype::f32), to = s.empty({z.copy}, Dtype::f32);
       return [&st = s.stream(), from, to] { copy(st, from, to); };
     });
-    dense("cube", z.cube, z.cube, z.cube, 0);
+    cases.push_back(dense_product("cube", z.cube, z.cube, z.cube, Way::forward));
   }
   void norms() {
     norm(z.hidden, 9, true);
@@ -235,14 +204,6 @@ class List {
         return [&st = s.stream(), x, y] { copy(st, x, y); };
       });
   }
-  void products() {
-    const std::int64_t qk = z.nope + z.rope;
-    both_ways(z.tokens, 2 * z.dense, z.hidden);
-    both_ways(z.tokens, z.heads * qk, z.q_lora);
-    both_ways(z.tokens, z.hidden, z.heads * z.value);
-    for (const auto& [what, n, k] : {std::tuple{"gate_up", 2 * z.expert, z.hidden}, {"down", z.hidden, z.expert}})
-      experts(what, n, k);
-  }
 
  private:
   const SliceSizes z;
@@ -298,66 +259,31 @@ class List {
       add(names[which], fmt::format("[{}, {}]", n, z.vocab), static_cast<int>(z.tokens / n),
           [make, which](OperandSet& s) { return make(s, which); });
   }
-  /// [m, k] · [n, k]^T, and its two gradients where `gradients`.
-  void dense(const std::string& what, std::int64_t m, std::int64_t n, std::int64_t k, int times,
-             bool gradients = false) {
-    const std::string size = fmt::format("{} {} x {} x {}", what, m, n, k);
-    const auto linear_of = [m, n, k](OperandSet& s, int way) -> Call {
-      const View x = s.random({m, k}), dy = s.random({m, n}), w = way == 2 ? View{} : s.random({n, k}),
-                 dw = way == 2 ? s.empty({n, k}, Dtype::f32) : View{};
-      return [&st = s.stream(), x, dy, w, dw, way] {
-        if (way == 0) linear(st, x, w, dy);
-        if (way == 1) linear_backward_input(st, dy, w, x);
-        if (way == 2) linear_backward_weight(st, dy, x, dw, 0);
-      };
-    };
-    for (int way = 0; way < (gradients ? 3 : 1); ++way)
-      add("gemm", size + kWays[way], times, [linear_of, way](OperandSet& s) { return linear_of(s, way); });
-  }
-  void both_ways(std::int64_t m, std::int64_t n, std::int64_t k) { dense("dense", m, n, k, 0, true); }
-
-  /// The experts' products, each beside one dense product of the same FLOPs.
-  void experts(const std::string& what, std::int64_t n, std::int64_t k) {
-    const std::int64_t r = z.tokens * z.top_k;
-    const std::string name = fmt::format("{} {} x {} x {}", what, r, n, k);
-    dense(what, r, n, k, 0, true);
-    const auto make = [z = z, r, n, k](OperandSet& s, int way, float beta) -> Call {
-      const View x = s.random({r, k}), dy = s.random({r, n}), w = way == 2 ? View{} : s.random({z.experts, n, k}),
-                 dw = way == 2 ? s.zeros({z.experts, n, k}, Dtype::f32) : View{};
-      return [&st = s.stream(), x, dy, w, dw, way, beta, routing = Routing(s, z)] {
-        if (way == 0) grouped_gemm(st, x, w, true, routing.offsets, dy);
-        if (way == 1) grouped_gemm(st, dy, w, false, routing.offsets, x);
-        if (way == 2) grouped_gemm_backward_weight(st, dy, x, routing.offsets, dw, beta);
-      };
-    };
-    for (int way = 0; way < 3; ++way)
-      add(
-          way == 2 ? "grouped_gemm_backward_weight" : "grouped_gemm", name + kWays[way], 3,
-          [make, way](OperandSet& s) { return make(s, way, 0); }, "gemm " + name + kWays[way]);
-    add(
-        "grouped_gemm_backward_weight", name + ", added", 0, [make](OperandSet& s) { return make(s, 2, 1); },
-        "gemm " + name + kWays[2]);
-    if constexpr (device::kCuda)
-      for (const auto& candidate : cuda::kWeightGradientCandidates)
-        for (const bool along_n : {false, true}) {
-          if (!gpu) continue;
-          add(
-              fmt::format("candidate {}{}", candidate.name, along_n ? ", along n" : ", along m"), name, 0,
-              [z = z, r, n, k, run = candidate.run, along_n](OperandSet& s) -> Call {
-                const View x = s.random({r, k}), dy = s.random({r, n}), dw = s.empty({z.experts, n, k}, Dtype::f32);
-                return [&st = s.stream(), x, dy, dw, run, along_n, routing = Routing(s, z)] {
-                  const device::Span span(st, "candidate",
-                                          {0, 2.0 * static_cast<double>(dy.numel()) * static_cast<double>(x.cols())});
-                  run(st, dy, x, routing.offsets, dw, along_n);
-                };
-              },
-              "gemm " + name + kWays[2]);
-        }
-  }
-  static constexpr const char* kWays[] = {"", ", input gradient", ", weight gradient"};
 };
 
 }  // namespace
+
+Routing::Routing(OperandSet& s, const SliceSizes& z) {
+  std::vector<std::int32_t> choices, of(static_cast<std::size_t>(z.experts));
+  std::iota(of.begin(), of.end(), 0);
+  for (std::int64_t t = 0; t < z.tokens; ++t)
+    for (int j = 0; j < z.top_k; ++j) {
+      const auto left = static_cast<std::uint32_t>(z.experts - j);
+      const std::uint32_t pick = philox(2, static_cast<std::uint64_t>(t), static_cast<std::uint64_t>(j))[0] % left;
+      std::swap(of[static_cast<std::size_t>(j)], of[static_cast<std::size_t>(j) + pick]);
+      choices.push_back(of[static_cast<std::size_t>(j)]);
+    }
+  chosen = s.ints(choices, {z.tokens, z.top_k});
+  slots = s.empty({z.tokens, z.top_k}, Dtype::i32);
+  pairs = s.empty({z.tokens * z.top_k}, Dtype::i32);
+  tokens = s.empty({z.tokens * z.top_k}, Dtype::i32);
+  counts = s.empty({z.experts}, Dtype::i64);
+  offsets = s.empty({z.experts + 1}, Dtype::i64);
+  sort(s.stream());
+}
+void Routing::sort(const device::Stream& stream) const {
+  sort_by_expert(stream, chosen, slots, pairs, tokens, counts, offsets, {});
+}
 
 SliceSizes small_sizes() {
   SliceSizes z;
@@ -401,8 +327,9 @@ std::vector<KernelCase> kernel_cases(const SliceSizes& sizes, bool on_gpu) {
   list.routing();
   list.ends();
   list.flat();
-  list.products();
-  return std::move(list).take();
+  std::vector<KernelCase> cases = std::move(list).take();
+  for (KernelCase& c : product_cases(sizes, on_gpu)) cases.push_back(std::move(c));
+  return cases;
 }
 
 }  // namespace eddy

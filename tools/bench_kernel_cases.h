@@ -43,6 +43,13 @@ class OperandSet {
   std::int64_t at_ = 0;
 };
 
+/// Where the (token, expert) pairs of a random routing go; the views are sort_by_expert's.
+struct Routing {
+  tensor::View chosen, slots, pairs, tokens, counts, offsets;
+  Routing(OperandSet& set, const SliceSizes& sizes);
+  void sort(const device::Stream& stream) const;
+};
+
 struct KernelCase {
   std::string operation, size;
   int times = 0;        ///< in one step of the slice; 0: not part of it
@@ -53,5 +60,11 @@ struct KernelCase {
 };
 /// The first two are the ceilings: a copy, and a product of cubes. A case's ceiling stands before it.
 std::vector<KernelCase> kernel_cases(const SliceSizes& sizes, bool on_gpu);
+
+/// Of a linear layer [m, k] · [n, k]^T.
+enum class Way { forward, input_gradient, weight_gradient };
+KernelCase dense_product(const std::string& what, std::int64_t m, std::int64_t n, std::int64_t k, Way way);
+/// Dense products of the slice, and the experts', each beside one dense product of the same FLOPs.
+std::vector<KernelCase> product_cases(const SliceSizes& sizes, bool on_gpu);
 
 }  // namespace eddy

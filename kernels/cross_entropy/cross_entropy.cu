@@ -46,7 +46,7 @@ template <int N, class T>
 __global__ void __launch_bounds__(512, 3)  // blocks that keep memory busy
     take_statistics(const T* __restrict__ logits, std::int64_t stride, int packs, const std::int32_t* labels,
                     std::int64_t vocab_begin, float* statistics) {
-  __shared__ Seen of_warp[16];
+  __shared__ float max_of_warp[16], sum_of_warp[16];
   const unsigned r = blockIdx.x, rows = gridDim.x;
   const T* row = logits + std::int64_t{r} * stride;
   float at_label = 0;
@@ -78,10 +78,14 @@ __global__ void __launch_bounds__(512, 3)  // blocks that keep memory busy
     seen = {max, seen.sum * below(seen.max, max) + ((sums[0] + sums[1]) + (sums[2] + sums[3]))};
   }
   seen = warp_join(seen);
-  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = seen;
+  if (threadIdx.x % 32 == 0) {
+    max_of_warp[threadIdx.x / 32] = seen.max;
+    sum_of_warp[threadIdx.x / 32] = seen.sum;
+  }
   __syncthreads();
   if (threadIdx.x >= 32) return;
-  seen = warp_join(threadIdx.x < blockDim.x / 32 ? of_warp[threadIdx.x] : Seen{});
+  const bool warp = threadIdx.x < blockDim.x / 32;
+  seen = warp_join({warp ? max_of_warp[threadIdx.x] : -INFINITY, warp ? sum_of_warp[threadIdx.x] : 0.f});
   if (threadIdx.x > 0) return;
   statistics[r] = seen.max;
   statistics[rows + r] = seen.sum;

@@ -166,6 +166,20 @@ __device__ inline void wait_for() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kLater) : "memory");
 }
 
+/// Hopper only (elsewhere kernels start one after the other anyway): the kernel behind this one may come onto the GPU,
+/// where its blocks wait for this one's results.
+__device__ inline void let_next_come() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+/// Until the kernel before is done and what it wrote is seen.
+__device__ inline void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 /// A thread has 16 columns: so many that the sums for dweight stay in registers.
 constexpr int kThreadCols = 16;
 
@@ -178,6 +192,7 @@ __global__ void __launch_bounds__(1024)
                   Matrix<const T> residual, Matrix<T> dx, float* partial, std::int64_t rows, int cols) {
   constexpr int N = 16 / static_cast<int>(sizeof(T)), K = kThreadCols / N;
   extern __shared__ uint4 staged[];  // [kStages, dy x residual, K, threads]
+  let_next_come();                   // each multiprocessor has its block of this kernel by now, and room beside it
   __shared__ float slots[2][32];     // in turns: one barrier a row is enough
   const int width = static_cast<int>(blockDim.x), threads = width * static_cast<int>(blockDim.y);
   const int thread = static_cast<int>(threadIdx.y) * width + static_cast<int>(threadIdx.x);
@@ -324,6 +339,7 @@ __global__ void __launch_bounds__(kSumCols* kSumRows)
     add_partials(const float* partial, std::int64_t count, std::int64_t cols, float* dweight) {
   __shared__ float sums[kSumRows][kSumCols];
   const std::int64_t i = std::int64_t{blockIdx.x} * kSumCols + threadIdx.x;
+  wait_for_previous();
   float s = 0;
   if (i < cols) {
 #pragma unroll 4
@@ -341,7 +357,11 @@ __global__ void __launch_bounds__(kSumCols* kSumRows)
 /// What the GPU has, asked once.
 struct Limits {
   int multiprocessors = 0, shared_bytes = 0;
+  bool overlaps = false;  ///< add_partials was compiled to wait for the kernel before it by itself
   explicit Limits(const Stream&) {
+    cudaFuncAttributes sums{};
+    device::check(cudaFuncGetAttributes(&sums, add_partials));
+    overlaps = sums.ptxVersion >= 90;  // of Ampere's PTX on a Hopper: 80
     int gpu = 0;
     device::check(cudaGetDevice(&gpu));
     device::check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, gpu));
@@ -360,18 +380,27 @@ struct Backward {
   std::int64_t rows, cols;
 
   void sum_shares(const Stream& stream, const float* partial, std::int64_t count) const {
-    add_partials<<<static_cast<unsigned>(ceil_div(cols, kSumCols)), dim3(kSumCols, kSumRows), 0,
-                   device::native(stream)>>>(partial, count, cols, dweight);
-    check_launch();
+    cudaLaunchAttribute early{};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t launch{};
+    launch.gridDim = dim3(static_cast<unsigned>(ceil_div(cols, kSumCols)));
+    launch.blockDim = dim3(kSumCols, kSumRows);
+    launch.stream = device::native(stream);
+    launch.attrs = &early;
+    launch.numAttrs = stream.state<Limits>().overlaps ? 1 : 0;
+    device::check(cudaLaunchKernelEx(&launch, add_partials, partial, count, cols, dweight));
   }
 
   void run_wide(const Stream& stream) const {
     constexpr int N = 16 / static_cast<int>(sizeof(T)), K = kThreadCols / N;
     const auto& limits = stream.state<Limits>();
     const unsigned width = row_threads<K>(cols / N);
-    const dim3 block(width, std::max(1u, 512 / width));
-    // One block a multiprocessor: fewer shares to sum.
-    const std::int64_t grid = std::min<std::int64_t>(limits.multiprocessors, ceil_div(rows, block.y));
+    // One block a multiprocessor: fewer shares to sum. Of up to 768 threads, as many as make its last round a full one.
+    const std::int64_t most = std::max(1u, 768 / width), at_once = most * limits.multiprocessors;
+    const std::int64_t together = ceil_div(rows, ceil_div(rows, at_once) * limits.multiprocessors);
+    const dim3 block(width, static_cast<unsigned>(together));
+    const std::int64_t grid = std::min<std::int64_t>(limits.multiprocessors, ceil_div(rows, together));
     const Scratch partial(stream, dweight ? static_cast<std::size_t>(grid * cols) * sizeof(float) : 0);
     const int stage = static_cast<int>(block.x * block.y) * K * (residual.data ? 3 : 2) * 16;
     const int room = limits.shared_bytes - 1024;  // the slots, and what the system keeps

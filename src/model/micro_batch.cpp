@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "device/upload.h"
 
 namespace eddy::model {
 using tensor::Tensor;
@@ -82,15 +83,21 @@ MicroBatch make_micro_batch(std::span<const Row> rows, int vocab_size, int max_p
 MicroBatch to_device(const device::Stream& stream, const MicroBatch& from) {
   MicroBatch b;
   b.tokens = from.tokens;
-  for (const auto member : {&MicroBatch::ids, &MicroBatch::positions, &MicroBatch::labels, &MicroBatch::valid,
-                            &MicroBatch::mtp_ids, &MicroBatch::mtp_labels, &MicroBatch::mtp_valid})
-    b.*member = tensor::to_device(stream, from.*member);
   b.cu_seqlens = from.cu_seqlens;
-  const auto n = static_cast<std::int64_t>(b.cu_seqlens.size());
-  b.cu_seqlens_on_device = tensor::to_device(stream, {b.cu_seqlens.data(), Dtype::i32, {n}});
   b.row_begin = from.row_begin;
   b.label_count = from.label_count;
   b.mtp_label_count = from.mtp_label_count;
+  std::vector<device::Upload> copies;
+  const auto there = [&](tensor::View host) {
+    Tensor t(host.shape, host.dtype, stream);
+    copies.push_back({host.data, t.view().data, host.bytes()});
+    return t;
+  };
+  for (const auto member : {&MicroBatch::ids, &MicroBatch::positions, &MicroBatch::labels, &MicroBatch::valid,
+                            &MicroBatch::mtp_ids, &MicroBatch::mtp_labels, &MicroBatch::mtp_valid})
+    b.*member = there(from.*member);
+  b.cu_seqlens_on_device = there({b.cu_seqlens.data(), Dtype::i32, {static_cast<std::int64_t>(b.cu_seqlens.size())}});
+  device::upload(stream, copies);
   return b;
 }
 

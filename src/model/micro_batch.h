@@ -34,7 +34,7 @@ struct MicroBatch {
 /// Throws Error (status 2) for an id outside [0, vocab_size) or a row longer than max_positions allows.
 MicroBatch make_micro_batch(std::span<const Row> rows, int vocab_size, int max_positions, int multiple_of);
 
-/// A copy whose tensors lie in the memory of the stream's GPU.
+/// A copy whose tensors lie where the stream runs, in the stream's order; the host does not wait.
 MicroBatch to_device(const device::Stream& stream, const MicroBatch& batch);
 
 }  // namespace eddy::model

@@ -56,6 +56,23 @@ TEST_CASE("rows follow each other") {
   CHECK(batch.label_count == 2);
 }
 
+TEST_CASE("a copy for where the stream runs holds all of a micro-batch") {
+  const Ints ids{5, 6, 7, 8, 9, 0}, lengths{3, 2};
+  const std::vector<std::uint8_t> loss{1, 1, 1, 0, 1, 0};
+  const Row row{ids, lengths, loss};
+  MicroBatch from = make_micro_batch(std::span(&row, 1), 10, 16, 4);
+  const MicroBatch b = to_device({}, from);
+  from.ids.i32()[0] = 99;
+  CHECK(ints(b.ids) == Ints{5, 6, 7, 8, 9, 0, 0, 0});
+  for (const auto member : {&MicroBatch::positions, &MicroBatch::labels, &MicroBatch::mtp_ids, &MicroBatch::mtp_labels})
+    CHECK(ints(b.*member) == ints(from.*member));
+  for (const auto member : {&MicroBatch::valid, &MicroBatch::mtp_valid}) CHECK(bytes(b.*member) == bytes(from.*member));
+  CHECK(b.cu_seqlens == from.cu_seqlens);
+  CHECK(ints(b.cu_seqlens_on_device) == from.cu_seqlens);
+  CHECK(b.row_begin == from.row_begin);
+  CHECK((b.tokens == 8 && b.label_count == 3 && b.mtp_label_count == 1));
+}
+
 TEST_CASE("what the model cannot take is refused") {
   const Ints ids{1, 12, 3}, lengths{3};
   const std::vector<std::uint8_t> loss{1, 1, 1};
