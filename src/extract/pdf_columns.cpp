@@ -49,50 +49,70 @@ void append_lines(std::vector<PdfLine>& out, std::vector<PdfLine> column) {
   }
 }
 
-/// Where a gutter between columns runs, or -1: few segments cross it, and on both sides stand lines that fill theirs.
-float gutter(const std::vector<PdfLine>& segments) {
+/// One side of a would-be gutter, row by row.
+struct Side {
+  std::size_t segments = 0;
+  float top = 1e9F, bottom = 0, left = 1e9F, right = 0;
+  std::vector<std::pair<float, float>> extents;  ///< of each row, from its first to its last segment
+
+  explicit Side(std::size_t rows) : extents(rows, {1e9F, 0}) {}
+  void add(const PdfLine& s, std::size_t row) {
+    ++segments;
+    top = std::min(top, s.top), bottom = std::max(bottom, s.bottom);
+    left = std::min(left, s.left), right = std::max(right, s.right);
+    extents[row] = {std::min(extents[row].first, s.left), std::max(extents[row].second, s.right)};
+  }
+  /// How much of a column that ends at the gutter its rows fill, on average.
+  float fill(float width) const {
+    float sum = 0;
+    int rows = 0;
+    for (const auto& [from, to] : extents)
+      if (to > from) {
+        sum += to - from;
+        ++rows;
+      }
+    return rows < 4 ? 0 : sum / (width * static_cast<float>(rows));
+  }
+};
+
+/// Where a gutter between columns runs, or -1: few segments cross it, and on both sides stand rows that fill theirs.
+float gutter(std::vector<PdfLine>& segments) {
   if (segments.size() < 10) return -1;
+  const auto rows = rows_of(segments);
   float left = segments[0].left, right = segments[0].right;
   for (const PdfLine& s : segments) {
     left = std::min(left, s.left);
     right = std::max(right, s.right);
   }
   const float width = right - left;
-  float best = -1, best_run = 0;
+  struct Candidate {
+    float x, run;  ///< run: how wide the gap is, but for what crosses it
+    std::size_t crossing;
+  };
+  std::vector<Candidate> candidates;
   std::size_t fewest = segments.size();
   for (float x = left + 0.15F * width; x < right - 0.15F * width; x += 2) {
-    std::size_t crossing = 0, on_left = 0, on_right = 0;
-    float left_top = 1e9F, left_bottom = 0, right_top = 1e9F, right_bottom = 0;
-    float left_edge = 1e9F, right_edge = 0, left_fill = 0, right_fill = 0, gap_left = left, gap_right = right;
-    for (const PdfLine& s : segments) {
-      if (s.left < x - 2 && s.right > x + 2) {
-        ++crossing;
-      } else if (middle(s) > 0 && (s.left + s.right) / 2 < x) {
-        ++on_left;
-        left_top = std::min(left_top, s.top), left_bottom = std::max(left_bottom, s.bottom);
-        left_edge = std::min(left_edge, s.left), left_fill += s.right - s.left;
-        gap_left = std::max(gap_left, s.right);
-      } else {
-        ++on_right;
-        right_top = std::min(right_top, s.top), right_bottom = std::max(right_bottom, s.bottom);
-        right_edge = std::max(right_edge, s.right), right_fill += s.right - s.left;
-        gap_right = std::min(gap_right, s.left);
+    std::size_t crossing = 0;
+    Side on_left(rows.size()), on_right(rows.size());
+    for (std::size_t row = 0; row < rows.size(); ++row)
+      for (const PdfLine* s : rows[row]) {
+        if (s->left < x - 2 && s->right > x + 2)
+          ++crossing;
+        else
+          ((s->left + s->right) / 2 < x ? on_left : on_right).add(*s, row);
       }
-    }
-    if (on_left < 4 || on_right < 4 || 4 * crossing > on_left + on_right) continue;
-    const float together = std::min(left_bottom, right_bottom) - std::max(left_top, right_top);
-    if (together < 0.4F * std::min(left_bottom - left_top, right_bottom - right_top)) continue;
-    if (left_fill < 0.45F * (x - left_edge) * static_cast<float>(on_left) ||
-        right_fill < 0.45F * (right_edge - x) * static_cast<float>(on_right))
-      continue;
-    const float run = gap_right - gap_left;
-    if (crossing < fewest || (crossing == fewest && run > best_run)) {
-      fewest = crossing;
-      best_run = run;
-      best = crossing == 0 && run > 0 ? (gap_left + gap_right) / 2 : x;
-    }
+    if (4 * crossing > on_left.segments + on_right.segments) continue;
+    const float together = std::min(on_left.bottom, on_right.bottom) - std::max(on_left.top, on_right.top);
+    if (together < 0.4F * std::min(on_left.bottom - on_left.top, on_right.bottom - on_right.top)) continue;
+    if (on_left.fill(x - on_left.left) < 0.7F || on_right.fill(on_right.right - x) < 0.7F) continue;
+    fewest = std::min(fewest, crossing);
+    const bool free = crossing == 0 && on_right.left > on_left.right;
+    candidates.push_back({free ? (on_left.right + on_right.left) / 2 : x, on_right.left - on_left.right, crossing});
   }
-  return best;
+  const Candidate* best = nullptr;  // of those that the fewest cross the widest
+  for (const Candidate& c : candidates)
+    if (c.crossing == fewest && (!best || c.run > best->run)) best = &c;
+  return best ? best->x : -1;
 }
 
 void order(std::vector<PdfLine>& out, std::vector<PdfLine> segments, int depth) {
