@@ -1,41 +1,26 @@
 #pragma once
-// Plain extraction of LaTeX and TeX sources: comments, preamble and bibliography go; text, markup and mathematics stay.
-#include <cstdint>
+// LaTeX, LaTeX 2.09 and plain TeX sources as articles: macros expanded, comments, preamble and bibliography gone,
+// mathematics kept.
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "extract/article.h"
+#include "extract/source_scan.h"
+
 namespace eddy::extract {
 
-/// Removes comments (with the line end and the indentation that TeX swallows after them) and `comment` environments.
-/// A per cent sign in \verb, verbatim, Verbatim, lstlisting and minted is text.
-std::string strip_comments(std::string_view source);
-
-/// True when the source has its own \begin{document}.
-bool has_document(std::string_view source);
-
-/// Between \begin{document} and \end{document}; without them, everything up to plain TeX's \bye or \end.
-/// `source` without comments.
-std::string_view document_body(std::string_view source);
-
-/// True when at least one in five lines starts a definition: a file of macros, not of text.
-bool is_macro_file(std::string_view source);
-
-/// Names in \input{x}, \input x, \include{x}, \subfile{x} of a source without comments, in order. A name that a macro
-/// builds is left out.
-std::vector<std::string> input_names(std::string_view source);
-
-/// The content of an input file, or nothing when it is not to be had.
-using Loader = std::function<std::optional<std::string>(const std::string& name)>;
-
-struct Latex {
-  std::string text;
-  std::uint64_t unresolved = 0;  ///< inputs left out: not found, built by macros, or nested deeper than 16
+/// A main file and the folder (within the sources) that its inputs are looked up from.
+struct MainSource {
+  std::string bytes;
+  std::string folder{};
 };
-/// The text of a main file with its inputs in place. Inputs that are files of macros are left out without being
-/// counted.
-Latex extract_latex(std::string_view source, const Loader& load);
+
+/// The article of one or several main files, joined in order; title and abstract are the first one's that has them.
+/// `load` gets names as \input has them, behind an \import's folder; packages as "name.sty". Bytes that are not UTF-8
+/// are taken for Latin-1.
+Article extract_latex(const std::vector<MainSource>& mains, const Loader& load);
 
 }  // namespace eddy::extract
