@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "extract/latex.h"
 #include "extract/pdf.h"
+#include "extract/source_scan.h"
 #include "io/file.h"
 #include "text/clean.h"
 

@@ -1,5 +1,5 @@
 // Plain extraction of LaTeX.
-#include "extract/latex.h"
+#include "extract/source_scan.h"
 
 #include <map>
 

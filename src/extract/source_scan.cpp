@@ -1,4 +1,4 @@
-#include "extract/latex.h"
+#include "extract/source_scan.h"
 
 #include <algorithm>
 #include <array>

@@ -1,0 +1,160 @@
+#include "extract/article.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+#include "extract/main_file.h"
+#include "extract/source_scan.h"
+
+namespace eddy::extract {
+namespace {
+
+using std::string;
+using std::string_view;
+
+string capitalised(string s) {
+  if (!s.empty() && s[0] >= 'a' && s[0] <= 'z') s[0] = static_cast<char>(s[0] - 32);
+  return s;
+}
+
+ArticleOutcome from_text(Outcome outcome) {
+  ArticleOutcome result{.outcome = std::move(outcome)};
+  if (!result.outcome.rejected()) result.article = article_of_text(result.outcome.text);
+  return result;
+}
+
+/// A payload's PDF: poppler's program reads files, so the bytes go through an anonymous one.
+Outcome pdf_from_memory(string_view bytes, const std::filesystem::path& program) {
+  const int fd = ::memfd_create("eddy-pdf", 0);
+  if (fd < 0) fail_run("cannot make a file in memory: {}", std::strerror(errno));
+  Outcome result;
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
+    if (n < 0) fail_run("cannot write a file in memory: {}", std::strerror(errno));
+    done += static_cast<std::size_t>(n);
+  }
+  result = extract_file(fmt::format("/proc/self/fd/{}", fd), Kind::pdf, {}, program);
+  ::close(fd);
+  return result;
+}
+
+ArticleOutcome from_sources(const std::vector<ArchiveFile>& files, const std::filesystem::path& program) {
+  const MainFiles mains = find_main_files(files);
+  if (mains.files.empty()) {
+    for (const ArchiveFile& f : files)
+      if (payload_of(f.bytes) == Payload::pdf) return from_text(pdf_from_memory(f.bytes, program));
+    return {.outcome = Outcome::reject(mains.reason)};
+  }
+  string text;
+  std::uint64_t unresolved = 0;
+  for (const std::size_t i : mains.files) {
+    const Loader load = [&](const string& input) -> std::optional<string> {
+      const ArchiveFile* f = find_in_archive(files, "", input);
+      return f ? std::optional(f->bytes) : std::nullopt;
+    };
+    const Latex latex = extract_latex(files[i].bytes, load);
+    text += latex.text + '\n';
+    unresolved += latex.unresolved;
+  }
+  Outcome outcome = clean_text(text);
+  outcome.unresolved_inputs = unresolved;
+  return from_text(std::move(outcome));
+}
+
+}  // namespace
+
+ArticleOutcome extract_payload(string_view bytes, const std::filesystem::path& program, const ArchiveLimits& limits) {
+  switch (payload_of(bytes)) {
+    case Payload::empty:
+      return {.outcome = Outcome::reject("empty")};
+    case Payload::html:
+      return {.outcome = Outcome::reject("HTML instead of a paper")};
+    case Payload::postscript:
+      return {.outcome = Outcome::reject("PostScript")};
+    case Payload::pdf:
+      return from_text(pdf_from_memory(bytes, program));
+    case Payload::text:
+      return from_sources({{"", string(bytes)}}, program);
+    case Payload::archive:
+      break;
+  }
+  Archive archive = unpack(bytes, limits);
+  if (!archive.reason.empty()) return {.outcome = Outcome::reject(archive.reason, archive.detail)};
+  if (archive.files.size() == 1 && archive.files[0].name.empty()) {  // a lone compressed file
+    const string inside = std::move(archive.files[0].bytes);
+    switch (payload_of(inside)) {
+      case Payload::archive:
+        return {.outcome = Outcome::reject("archive: nested")};
+      default:
+        return extract_payload(inside, program, limits);
+    }
+  }
+  return from_sources(archive.files, program);
+}
+
+ArticleOutcome extract_article(const std::filesystem::path& path, Kind kind, const std::filesystem::path& root,
+                               const std::filesystem::path& program) {
+  return from_text(extract_file(path, kind, root, program));
+}
+
+string Article::text() const {
+  string out;
+  const auto add = [&](const string& piece, const char* gap) {
+    if (piece.empty()) return;
+    if (!out.empty()) out += gap;
+    out += piece;
+  };
+  if (!title.empty()) add("# " + title, "\n\n");
+  if (!abstract.empty()) add("## Abstract\n\n" + abstract, "\n\n");
+  bool after_item = false;
+  for (const Block& b : blocks) {
+    const bool item = b.kind == BlockKind::item;
+    const char* gap = item && after_item ? "\n" : "\n\n";
+    after_item = item;
+    switch (b.kind) {
+      case BlockKind::heading:
+        add(string(static_cast<std::size_t>(std::clamp(b.level, 0, 4)) + 1, '#') + ' ' + b.text, gap);
+        break;
+      case BlockKind::item:
+        add(string(static_cast<std::size_t>(std::clamp(b.level - 1, 0, 8)) * 2, ' ') + "- " + b.text, gap);
+        break;
+      case BlockKind::theorem:
+      case BlockKind::proof: {
+        const string name = b.name.empty() ? (b.kind == BlockKind::proof ? "Proof" : "Theorem") : capitalised(b.name);
+        add(name + (b.title.empty() ? ". " : " (" + b.title + "). ") + b.text, gap);
+        break;
+      }
+      case BlockKind::caption:
+        add((b.name.empty() ? "" : capitalised(b.name) + ": ") + b.text, gap);
+        break;
+      case BlockKind::code:
+        add("```\n" + b.text + "\n```", gap);
+        break;
+      default:
+        add(b.text, gap);
+    }
+  }
+  if (!out.empty()) out += '\n';
+  return out;
+}
+
+Article article_of_text(string_view text) {
+  Article article;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t end = std::min(text.find("\n\n", i), text.size());
+    string_view piece = text.substr(i, end - i);
+    while (!piece.empty() && (piece.front() == '\n')) piece.remove_prefix(1);
+    while (!piece.empty() && (piece.back() == '\n' || piece.back() == ' ')) piece.remove_suffix(1);
+    if (piece.find_first_not_of(" \t\n") != string_view::npos)
+      article.blocks.push_back({.kind = BlockKind::paragraph, .text = string(piece)});
+    i = end + 2;
+  }
+  return article;
+}
+
+}  // namespace eddy::extract
