@@ -32,6 +32,8 @@ class MinHasher {
   /// Words, shingles, signature, keys of a text; nothing for a text without words.
   std::vector<std::uint64_t> keys(std::string_view text);
 
+  /// Words of the last text that keys() saw.
+  std::size_t words() const { return words_.size(); }
   const MinHashConfig& config() const { return config_; }
 
  private:
