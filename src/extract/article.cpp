@@ -8,19 +8,14 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "extract/latex.h"
 #include "extract/main_file.h"
-#include "extract/source_scan.h"
 
 namespace eddy::extract {
 namespace {
 
 using std::string;
 using std::string_view;
-
-string capitalised(string s) {
-  if (!s.empty() && s[0] >= 'a' && s[0] <= 'z') s[0] = static_cast<char>(s[0] - 32);
-  return s;
-}
 
 ArticleOutcome from_text(Outcome outcome) {
   ArticleOutcome result{.outcome = std::move(outcome)};
@@ -50,23 +45,26 @@ ArticleOutcome from_sources(const std::vector<ArchiveFile>& files, const std::fi
       if (payload_of(f.bytes) == Payload::pdf) return from_text(pdf_from_memory(f.bytes, program));
     return {.outcome = Outcome::reject(mains.reason)};
   }
-  string text;
-  std::uint64_t unresolved = 0;
+  const Loader load = [&](const string& input) -> std::optional<string> {
+    const ArchiveFile* f = find_in_archive(files, "", input);
+    return f ? std::optional(f->bytes) : std::nullopt;
+  };
+  std::vector<MainSource> sources;
   for (const std::size_t i : mains.files) {
-    const Loader load = [&](const string& input) -> std::optional<string> {
-      const ArchiveFile* f = find_in_archive(files, "", input);
-      return f ? std::optional(f->bytes) : std::nullopt;
-    };
-    const Latex latex = extract_latex(files[i].bytes, load);
-    text += latex.text + '\n';
-    unresolved += latex.unresolved;
+    const std::size_t slash = files[i].name.rfind('/');
+    sources.push_back({files[i].bytes, slash == string::npos ? "" : files[i].name.substr(0, slash)});
   }
-  Outcome outcome = clean_text(text);
-  outcome.unresolved_inputs = unresolved;
-  return from_text(std::move(outcome));
+  return finished(extract_latex(sources, load));
 }
 
 }  // namespace
+
+ArticleOutcome finished(Article article) {
+  Outcome outcome = clean_text(article.text());
+  outcome.unresolved_inputs = article.unresolved;
+  if (outcome.rejected()) return {.outcome = std::move(outcome)};
+  return {std::move(article), std::move(outcome)};
+}
 
 ArticleOutcome extract_payload(string_view bytes, const std::filesystem::path& program, const ArchiveLimits& limits) {
   switch (payload_of(bytes)) {
@@ -95,52 +93,6 @@ ArticleOutcome extract_payload(string_view bytes, const std::filesystem::path& p
     }
   }
   return from_sources(archive.files, program);
-}
-
-ArticleOutcome extract_article(const std::filesystem::path& path, Kind kind, const std::filesystem::path& root,
-                               const std::filesystem::path& program) {
-  return from_text(extract_file(path, kind, root, program));
-}
-
-string Article::text() const {
-  string out;
-  const auto add = [&](const string& piece, const char* gap) {
-    if (piece.empty()) return;
-    if (!out.empty()) out += gap;
-    out += piece;
-  };
-  if (!title.empty()) add("# " + title, "\n\n");
-  if (!abstract.empty()) add("## Abstract\n\n" + abstract, "\n\n");
-  bool after_item = false;
-  for (const Block& b : blocks) {
-    const bool item = b.kind == BlockKind::item;
-    const char* gap = item && after_item ? "\n" : "\n\n";
-    after_item = item;
-    switch (b.kind) {
-      case BlockKind::heading:
-        add(string(static_cast<std::size_t>(std::clamp(b.level, 0, 4)) + 1, '#') + ' ' + b.text, gap);
-        break;
-      case BlockKind::item:
-        add(string(static_cast<std::size_t>(std::clamp(b.level - 1, 0, 8)) * 2, ' ') + "- " + b.text, gap);
-        break;
-      case BlockKind::theorem:
-      case BlockKind::proof: {
-        const string name = b.name.empty() ? (b.kind == BlockKind::proof ? "Proof" : "Theorem") : capitalised(b.name);
-        add(name + (b.title.empty() ? ". " : " (" + b.title + "). ") + b.text, gap);
-        break;
-      }
-      case BlockKind::caption:
-        add((b.name.empty() ? "" : capitalised(b.name) + ": ") + b.text, gap);
-        break;
-      case BlockKind::code:
-        add("```\n" + b.text + "\n```", gap);
-        break;
-      default:
-        add(b.text, gap);
-    }
-  }
-  if (!out.empty()) out += '\n';
-  return out;
 }
 
 Article article_of_text(string_view text) {

@@ -20,9 +20,10 @@ struct Block {
   BlockKind kind = BlockKind::paragraph;
   int level = 0;       ///< of headings: 0 part or chapter, 1 section, 2 subsection …; of items: nesting, from 1
   std::string name{};  ///< theorem-like: "theorem", "lemma", "definition" …; caption: "figure", "table" …; else empty
-  std::string title{};  ///< optional [title] of theorem-like blocks and proofs
-  std::string label{};  ///< first \label in it
-  std::string text{};   ///< theorem-like blocks and proofs hold everything in them, paragraphs parted by an empty line
+  std::string title{};   ///< optional [title] of theorem-like blocks and proofs
+  std::string label{};   ///< first \label in it
+  std::string number{};  ///< as references name it: "2.1"; empty for what has none
+  std::string text{};    ///< theorem-like blocks and proofs hold everything in them, paragraphs parted by an empty line
 };
 
 struct Article {
@@ -46,6 +47,9 @@ ArticleOutcome extract_payload(std::string_view bytes, const std::filesystem::pa
 /// A .tex, .md, .txt or .pdf file, as extract_file. Text without markup gives paragraphs.
 ArticleOutcome extract_article(const std::filesystem::path& path, Kind kind, const std::filesystem::path& root,
                                const std::filesystem::path& pdf_program);
+
+/// With its text, or rejected when that has none.
+ArticleOutcome finished(Article article);
 
 /// Plain text as an article: paragraphs are parted by empty lines.
 Article article_of_text(std::string_view text);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "extract/latex.h"
 #include "extract/pdf.h"
 #include "extract/source_scan.h"
 #include "io/file.h"
@@ -26,18 +27,15 @@ std::optional<fs::path> find_input(const std::string& name, const fs::path& fold
   return std::nullopt;
 }
 
-Outcome extract_tex(const fs::path& path, const fs::path& root) {
+ArticleOutcome extract_tex(const fs::path& path, const fs::path& root) {
   const std::string source = io::read_file(path);
   if (const std::string clean = strip_comments(source); is_macro_file(clean) && !has_document(clean))
-    return Outcome::reject("LaTeX: macros, no text");
+    return {.outcome = Outcome::reject("LaTeX: macros, no text")};
   const Loader load = [&](const std::string& name) -> std::optional<std::string> {
     const auto found = find_input(name, path.parent_path(), root);
     return found ? std::optional(io::read_file(*found)) : std::nullopt;
   };
-  const Latex latex = extract_latex(source, load);
-  Outcome result = clean_text(latex.text);
-  result.unresolved_inputs = latex.unresolved;
-  return result;
+  return finished(extract_latex({{source}}, load));
 }
 
 }  // namespace
@@ -67,7 +65,7 @@ Outcome clean_text(std::string_view bytes) {
 Outcome extract_file(const fs::path& path, Kind kind, const fs::path& root, const fs::path& pdf_program) {
   try {
     if (fs::file_size(path) > kLargestFile) return Outcome::reject("larger than 1 GiB");
-    if (kind == Kind::latex) return extract_tex(path, root);
+    if (kind == Kind::latex) return extract_tex(path, root).outcome;
     if (kind == Kind::plain) return clean_text(io::read_file(path));
     Outcome pdf = extract_pdf(path, pdf_program);
     if (pdf.rejected()) return pdf;
@@ -80,6 +78,18 @@ Outcome extract_file(const fs::path& path, Kind kind, const fs::path& root, cons
     if (e.status() != Exit::unusable) throw;
     return Outcome::reject("cannot be read", e.what());
   }
+}
+
+ArticleOutcome extract_article(const fs::path& path, Kind kind, const fs::path& root, const fs::path& pdf_program) {
+  try {
+    if (kind == Kind::latex && fs::file_size(path) <= kLargestFile) return extract_tex(path, root);
+  } catch (const fs::filesystem_error&) {  // `extract_file` says what is wrong
+  } catch (const Error& e) {
+    if (e.status() != Exit::unusable) throw;
+  }
+  ArticleOutcome result{.outcome = extract_file(path, kind, root, pdf_program)};
+  if (!result.outcome.rejected()) result.article = article_of_text(result.outcome.text);
+  return result;
 }
 
 TexLinks tex_links(const fs::path& path, const fs::path& root) {

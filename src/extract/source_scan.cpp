@@ -173,77 +173,6 @@ std::optional<Input> input_at(string_view s, std::size_t at) {
   return Input{i, name};
 }
 
-void expand(string_view s, const Loader& load, int depth, Latex& out) {
-  for (std::size_t i = 0; i < s.size();) {
-    const std::size_t at = std::min(s.find('\\', i), s.size());
-    out.text.append(s.substr(i, at - i));
-    if (at == s.size()) return;
-    const auto input = input_at(s, at);
-    if (!input) {
-      out.text.append(s.substr(at, 2));
-      i = at + 2;
-      continue;
-    }
-    i = input->end;
-    const auto content = input->name.empty() || depth >= 16 ? std::nullopt : load(input->name);
-    if (!content) {
-      ++out.unresolved;
-    } else if (const string clean = strip_comments(*content); !is_macro_file(clean)) {
-      expand(document_body(clean), load, depth + 1, out);
-    }
-  }
-}
-
-/// Removes the command at `at` with its bracketed and braced arguments; returns where to go on.
-std::size_t skip_arguments(string_view s, std::size_t at) {
-  while (at < s.size() && is_letter(s[at])) ++at;
-  while (at < s.size() && (s[at] == '{' || s[at] == '[')) {
-    const std::size_t close = s.find(s[at] == '{' ? '}' : ']', at);
-    if (close == string_view::npos) return s.size();
-    at = close + 1;
-  }
-  return at;
-}
-
-string drop_bibliography(string_view s) {
-  string out;
-  out.reserve(s.size());
-  for (std::size_t i = 0; i < s.size();) {
-    const std::size_t at = std::min(s.find('\\', i), s.size());
-    out.append(s.substr(i, at - i));
-    if (at == s.size()) break;
-    if (s.substr(at, 23) == "\\begin{thebibliography}") {
-      i = environment_end(s, at, "thebibliography");
-    } else if (control_word_at(s, at, "\\bibliography") || control_word_at(s, at, "\\bibliographystyle") ||
-               control_word_at(s, at, "\\printbibliography") || control_word_at(s, at, "\\addbibresource")) {
-      i = skip_arguments(s, at + 1);
-    } else {
-      out.append(s.substr(at, 2));
-      i = at + 2;
-    }
-  }
-  return out;
-}
-
-/// No blanks at line ends, at most one empty line in a row, none at the ends.
-string tidy(string_view s) {
-  string out;
-  out.reserve(s.size());
-  int newlines = 2;
-  for (char c : s) {
-    if (c == '\n') {
-      while (!out.empty() && is_blank(out.back())) out.pop_back();
-      if (++newlines <= 2 && !out.empty()) out.push_back(c);
-    } else {
-      if (!is_blank(c)) newlines = 0;
-      out.push_back(c);
-    }
-  }
-  while (!out.empty() && (is_blank(out.back()) || out.back() == '\n')) out.pop_back();
-  if (!out.empty()) out.push_back('\n');
-  return out;
-}
-
 }  // namespace
 
 std::vector<string> input_names(string_view s) {
@@ -254,15 +183,6 @@ std::vector<string> input_names(string_view s) {
     i = input ? input->end : i + 2;
   }
   return names;
-}
-
-Latex extract_latex(string_view source, const Loader& load) {
-  Latex result, expanded;
-  const string clean = strip_comments(source);
-  expand(document_body(clean), load, 0, expanded);
-  result.unresolved = expanded.unresolved;
-  result.text = tidy(drop_bibliography(expanded.text));
-  return result;
 }
 
 }  // namespace eddy::extract

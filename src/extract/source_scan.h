@@ -1,5 +1,5 @@
 #pragma once
-// Plain extraction of LaTeX and TeX sources: comments, preamble and bibliography go; text, markup and mathematics stay.
+// LaTeX sources looked at from outside: whether a file is a document, which files it draws in.
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -29,13 +29,5 @@ std::vector<std::string> input_names(std::string_view source);
 
 /// The content of an input file, or nothing when it is not to be had.
 using Loader = std::function<std::optional<std::string>(const std::string& name)>;
-
-struct Latex {
-  std::string text;
-  std::uint64_t unresolved = 0;  ///< inputs left out: not found, built by macros, or nested deeper than 16
-};
-/// The text of a main file with its inputs in place. Inputs that are files of macros are left out without being
-/// counted.
-Latex extract_latex(std::string_view source, const Loader& load);
 
 }  // namespace eddy::extract
