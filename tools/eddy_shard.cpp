@@ -66,6 +66,7 @@ void add_options(Options& options, shard::BuildOptions& o, std::vector<std::stri
   options.add("shard-tokens", &o.shard_tokens,
               "tokens a shard file, at most (a longer document gets a file of its own)", {.min = 1});
   options.add("overwrite", &o.overwrite, "replace the shards that are in the directory");
+  options.add("commit-seconds", &o.commit_seconds, "seconds of work that a kill may cost", {.min = 0});
   options.add("dedup.mode", &o.dedup.mode, "which copies are left out: exact ones, near ones as well, or none",
               {.choices = {"near", "exact", "off"}});
   options.add("dedup.shingle", &o.dedup.minhash.shingle, "words a shingle", {.min = 1});
@@ -99,8 +100,8 @@ void add_options(Options& options, shard::BuildOptions& o, std::vector<std::stri
   options.add("weights", &weights,
               "how often documents are written to the training split: source=PATTERN:2 field=PATTERN:0.5 kind=text:1");
   options.add("make-task", &o.task_field,
-              "also write task-FIELD.jsonl: questions with answers, from pairs of held-out papers of this field ('*': "
-              "of all)");
+              "also write task-FIELD.jsonl: questions with answers, from the definitions, theorems and equations (see "
+              "pairs.kinds) of held-out papers of this field ('*': of all)");
 }
 
 int build_main(comm::Session& session, const std::vector<std::string>& arguments) {

@@ -187,7 +187,9 @@ void Processor::take(std::uint64_t line, Document&& document, Outcome&& outcome,
     of_pair.set = options_.pairs.together ? 0 : 1;
     result_.tally.count("pairs made: " + std::string(kind_name(pair.kind)), 1);
     add(pair, of_pair, {});
-    if (asked)
+    const bool short_answer =
+        pair.kind == DocKind::definition || pair.kind == DocKind::theorem || pair.kind == DocKind::equation;
+    if (asked && short_answer)
       result_.questions.push_back({{"question", *pair.prompt},
                                    {"answer", pair.text},
                                    {"kind", kind_name(pair.kind)},
