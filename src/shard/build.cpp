@@ -2,19 +2,18 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "extract/pdf.h"
 #include "io/file.h"
-#include "shard/documents.h"
 #include "shard/format.h"
 #include "shard/gather.h"
-#include "shard/inputs.h"
+#include "shard/lists.h"
 #include "shard/output.h"
-#include "shard/spill.h"
-#include "shard/tally.h"
+#include "shard/reading.h"
+#include "shard/shared_inputs.h"
 #include "shard/writer.h"
 
 namespace eddy::shard {
@@ -23,142 +22,86 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 namespace {
 
-/// The inputs as rank 0 finds them, on all ranks.
-InputList share_inputs(comm::Communicator& world, const std::vector<std::string>& inputs) {
-  InputList list;
-  together(world, [&] {
-    if (world.rank() == 0) list = list_inputs(inputs);
-  });
-  json j = json::array();
-  for (const InputFile& f : list.files)
-    j.push_back({f.path, f.name, f.root, static_cast<int>(f.kind), f.bytes, f.part});
-  // File names are bytes: those that are not UTF-8 travel as they are in MessagePack.
-  const std::string packed = tell(world, [&] {
-    const auto bytes = json::to_msgpack(j);
-    return std::string(bytes.begin(), bytes.end());
-  }());
-  if (world.rank() == 0) return list;
-  for (const json& f : json::from_msgpack(packed))
-    list.files.push_back({f.at(0), f.at(1), f.at(2), static_cast<extract::Kind>(f.at(3)), f.at(4), f.at(5)});
-  return list;
+/// Names of the sets that the options make, by number.
+std::vector<std::string> set_names(const BuildOptions& o) {
+  if (o.pairs.kinds.empty() || o.pairs.together) return {""};
+  return {kTextSet, kPairSet};
 }
 
-/// Marks the .tex files that others draw in; each rank reads every size-th.
-void mark_parts(comm::Communicator& world, std::vector<InputFile>& files) {
-  std::vector<std::size_t> tex;
-  for (std::size_t i = 0; i < files.size(); ++i)
-    if (files[i].kind == extract::Kind::latex) tex.push_back(i);
-  json mine = json::array();
-  for (std::size_t t = static_cast<std::size_t>(world.rank()); t < tex.size();
-       t += static_cast<std::size_t>(world.size())) {
-    const InputFile& f = files[tex[t]];
-    try {
-      const extract::TexLinks links = extract::tex_links(f.path, f.root);
-      json inputs = json::array();
-      for (const fs::path& p : links.inputs) inputs.push_back(p.string());
-      mine.push_back({t, links.main, inputs});
-    } catch (const Error&) {  // unreadable: rejected with its reason when its turn comes
-    }
-  }
-  const auto bytes = json::to_msgpack(mine);
-  std::map<std::string, std::size_t> index;  // canonical path → number among the .tex files
-  for (std::size_t t = 0; t < tex.size(); ++t) {
+/// What two builds share that can go on from each other's work.
+std::string fingerprint(const BuildOptions& o, const InputList& list, const tokenize::Tokenizer& tokenizer) {
+  ordered_json j{{"version", EDDY_VERSION}, {"tokenizer", hex64(tokenizer.hash())}, {"options", o.to_json()}};
+  j["slice_bytes"] = o.slice_bytes;
+  std::vector<std::string> files = o.decontaminate.files;
+  if (!o.pairs.kinds.empty())
+    files.push_back(o.pairs.templates.empty() ? default_templates().string() : o.pairs.templates);
+  for (const std::string& file : files)
+    if (!file.empty()) j["files"][file] = hex64(xxh3(io::read_file(file)));
+  Xxh3Stream inputs;
+  for (const InputFile& f : list.files) {
     std::error_code none;
-    index[fs::canonical(files[tex[t]].path, none).string()] = t;
+    const auto changed = fs::last_write_time(f.path, none).time_since_epoch().count();
+    inputs.update(f.path.data(), f.path.size() + 1);
+    inputs.update(&f.bytes, sizeof f.bytes);
+    inputs.update(&changed, sizeof changed);
   }
-  std::vector<bool> is_main(tex.size(), false);
-  std::vector<std::vector<std::size_t>> inputs(tex.size());
-  for (const std::string& packed : share(world, std::string(bytes.begin(), bytes.end()))) {
-    for (const json& links : json::from_msgpack(packed)) {
-      const std::size_t t = links.at(0);
-      is_main[t] = links.at(1);
-      for (const json& p : links.at(2))
-        if (const auto found = index.find(p.get<std::string>()); found != index.end())
-          inputs[t].push_back(found->second);
-    }
-  }
-  const std::vector<bool> parts = extract::parts_of_others(is_main, inputs);
-  for (std::size_t t = 0; t < tex.size(); ++t) files[tex[t]].part = parts[t];
-}
-
-/// Extracts, cleans and tokenizes this rank's units.
-std::vector<DocumentRecord> work(comm::Communicator& world, const InputList& list, const std::vector<Unit>& units,
-                                 std::uint64_t slice, tokenize::Tokenizer& tokenizer, SpillWriter& spill,
-                                 Tally& tally) {
-  std::vector<std::uint64_t> cost;
-  for (const Unit& u : units)
-    cost.push_back(std::min(u.end - u.begin, std::max(slice, list.files[u.file].bytes)) + 4096);
-  const std::vector<int> rank_of = assign_units(cost, world.size());
-  std::uint64_t total = 0, done = 0;
-  for (std::size_t u = 0; u < units.size(); ++u) total += rank_of[u] == world.rank() ? cost[u] : 0;
-  const std::string pdf = extract::pdf_program().string();
-  Encoder encoder(tokenizer);
-  std::vector<DocumentRecord> records;
-  log::Progress progress("tokenize", total, "bytes");
-  for (std::uint32_t u = 0; u < units.size(); ++u) {
-    if (rank_of[u] != world.rank()) continue;
-    std::uint32_t number = 0;
-    const auto visit = [&](std::uint64_t line, const Document* document, const extract::Outcome& outcome) {
-      tally.count(u, line, outcome);
-      if (!document) return;
-      const Encoder::Encoded e = encoder.encode(*document);
-      records.push_back({document->hash(), e.ids.size(), spill.append(e.ids), u, number++, e.prompt,
-                         static_cast<std::uint32_t>(world.rank())});
-    };
-    tally.count_lines(u, read_unit(list.files[units[u].file], units[u], pdf, visit));
-    progress.update(done += cost[u], fmt::format("{} documents", records.size()));
-  }
-  spill.close();
-  return records;
+  j["inputs"] = hex64(inputs.digest());
+  return j.dump(1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 /// Writes the planned shards that are this rank's into the folder.
 std::vector<ShardEntry> write_shards(comm::Communicator& world, const fs::path& folder,
-                                     const std::vector<PlannedShard>& plan,
+                                     const std::vector<std::string>& sets, const std::vector<PlannedShard>& plan,
                                      const std::vector<std::vector<DocumentRecord>>& records, const InputList& list,
-                                     const std::vector<Unit>& units, const tokenize::Tokenizer& tokenizer) {
+                                     const std::vector<Unit>& units, const std::vector<JournalPlace>& places,
+                                     const tokenize::Tokenizer& tokenizer) {
   std::vector<ShardEntry> entries;
   SpillReader spills(folder);
+  std::optional<UnitResult> unit;  // the last one whose papers were asked for
+  const auto source_of = [&](const DocumentRecord& r) -> std::string {
+    const InputFile& file = list.files[units[r.unit].file];
+    if (!file.store || r.paper == kNone) return file.name;
+    if (!unit || unit->unit != r.unit)
+      unit = read_entry(folder, *std::lower_bound(places.begin(), places.end(), r.unit,
+                                                  [](const JournalPlace& p, std::uint32_t u) { return p.unit < u; }));
+    return unit->papers.at(r.paper).at("source");
+  };
+  log::Progress progress("write", records.size(), "shards");
   for (std::size_t mine = 0; mine < records.size(); ++mine) {
     const PlannedShard& shard =
         plan[mine * static_cast<std::size_t>(world.size()) + static_cast<std::size_t>(world.rank())];
     std::vector<ShardDocument> documents;
     std::vector<std::string> sources;
-    std::map<std::uint32_t, std::uint32_t> source_of_file;
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> known;  // unit or file, paper → source
     for (const DocumentRecord& r : records[mine]) {
-      const std::uint32_t file = units[r.unit].file;
-      const auto [at, is_new] = source_of_file.try_emplace(file, static_cast<std::uint32_t>(sources.size()));
-      if (is_new) sources.push_back(list.files[file].name);
+      const bool of_store = list.files[units[r.unit].file].store;
+      const auto [at, is_new] =
+          known.try_emplace(of_store ? std::pair(r.unit, r.paper) : std::pair(units[r.unit].file, kNone),
+                            static_cast<std::uint32_t>(sources.size()));
+      if (is_new) sources.push_back(source_of(r));
       documents.push_back({r.tokens, r.prompt, at->second, r.hash});
     }
-    entries.push_back(write_shard(folder / shard_file_name(shard.split, shard.index),
+    entries.push_back(write_shard(folder / sets[shard.set] / shard_file_name(shard.split, shard.index),
                                   {shard.split, shard.index, tokenizer.hash(), tokenizer.vocab_size()}, documents,
                                   sources, [&](std::size_t i) { return spills.tokens(records[mine][i]); }));
+    entries.back().set = shard.set;
+    progress.update(mine + 1);
   }
   return entries;
 }
 
-/// The plan, which rank 0 has, on all ranks.
-std::vector<PlannedShard> share_plan(comm::Communicator& world, std::vector<PlannedShard> plan) {
-  static_assert(std::is_trivially_copyable_v<PlannedShard>);
-  const std::string bytes =
-      tell(world, std::string(reinterpret_cast<const char*>(plan.data()), plan.size() * sizeof(PlannedShard)));
-  plan.resize(bytes.size() / sizeof(PlannedShard));
-  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(plan.data()));
-  return plan;
-}
-
+/// Every rank's entries, by split and name.
 std::vector<ShardEntry> share_entries(comm::Communicator& world, const std::vector<ShardEntry>& mine) {
   json j = json::array();
   for (const ShardEntry& e : mine)
-    j.push_back(
-        {e.file, static_cast<int>(e.split), e.counts.documents, e.counts.tokens, e.counts.targets, e.bytes, e.xxh3});
+    j.push_back({e.file, static_cast<int>(e.split), e.counts.documents, e.counts.tokens, e.counts.targets, e.bytes,
+                 e.xxh3, e.set});
   std::vector<ShardEntry> all;
   for (const std::string& text : share(world, j.dump()))
     for (const json& e : json::parse(text))
-      all.push_back({e.at(0), static_cast<Split>(e.at(1)), {e.at(2), e.at(3), e.at(4)}, e.at(5), e.at(6)});
+      all.push_back({e.at(0), static_cast<Split>(e.at(1)), {e.at(2), e.at(3), e.at(4)}, e.at(5), e.at(6), e.at(7)});
   std::sort(all.begin(), all.end(), [](const ShardEntry& a, const ShardEntry& b) {
-    return std::tie(a.split, a.file) < std::tie(b.split, b.file);
+    return std::tie(a.set, a.split, a.file) < std::tie(b.set, b.split, b.file);
   });
   return all;
 }
@@ -177,55 +120,114 @@ ordered_json make_report(const BuildOptions& o, const InputList& list, const std
                      {"tex_parts_of_others", tex_parts},
                      {"pdf_beside_their_tex", pdf_of_tex},
                      {"skipped", list.skipped}};
-  report["options"] = {{"split.validation", o.split.validation},
-                       {"split.test", o.split.test},
-                       {"split.seed", o.split.seed},
-                       {"shard_tokens", o.shard_tokens}};
+  report["options"] = o.to_json();
   return report;
+}
+
+/// Takes the dropped documents out of the counts, and lists them.
+std::vector<Drop> list_drops(const std::vector<DocumentRecord>& records, const std::vector<std::uint32_t>& kept,
+                             const InputList& list, const std::vector<Unit>& units,
+                             const std::vector<std::uint64_t>& lines_before, Tally& tally) {
+  std::vector<Drop> drops;
+  for (std::uint32_t i = 0; i < records.size(); ++i) {
+    const DocumentRecord& r = records[i];
+    if (r.dropped == Dropped::no) continue;
+    const DocumentRecord& instead = records[kept[i]];
+    drops.push_back({i, instead.unit, instead.line, r.dropped, r.owner != kNone});
+    if (r.owner != kNone) {
+      tally.count("pairs left out with their paper or as copies", 1);
+      continue;
+    }
+    const std::uint64_t line = instead.line > 0 ? lines_before[instead.unit] + instead.line : 0;
+    tally.withdraw(r.unit, r.line, drop_reason(r.dropped),
+                   "kept: " + place_text(list.files[units[instead.unit].file].name, line));
+  }
+  return drops;
+}
+
+/// What became of each document, from the plan. `first` [units] as in ReadDocuments.
+std::vector<Fate> fates_of(std::size_t documents, const std::vector<PlannedShard>& plan,
+                           const std::vector<DocumentRecord>& sorted, const std::vector<std::uint64_t>& first) {
+  std::vector<Fate> fates(documents);
+  for (const PlannedShard& s : plan)
+    for (std::uint64_t i = s.begin; i < s.end; ++i) {
+      Fate& f = fates[first[sorted[i].unit] + sorted[i].number];
+      ++f.copies;
+      f.split = s.split;
+    }
+  return fates;
 }
 
 }  // namespace
 
-Manifest build_dataset(comm::Communicator& world, const BuildOptions& o) {
-  InputList list = share_inputs(world, o.inputs);
+std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& o) {
+  const InputList list = shared_inputs(world, o.inputs);
+  const std::vector<std::string> sets = set_names(o);
   std::optional<tokenize::Tokenizer> tokenizer;
   std::optional<OutputDirectory> out;
   together(world, [&] {
     tokenizer.emplace(tokenize::Tokenizer::load(o.tokenizer));
     split_of(0, o.split);
-    if (world.rank() == 0) out.emplace(o.out, o.overwrite);
+    o.dedup.minhash.validate();
+    if (world.rank() == 0) out.emplace(o.out, o.overwrite, fingerprint(o, list, *tokenizer));
   });
   const fs::path partial = OutputDirectory::partial(o.out);
-  mark_parts(world, list.files);
   const std::vector<Unit> units = make_units(list.files, o.slice_bytes);
+  try {
+    read_units(world, partial, o, list, units, *tokenizer);
+    ReadDocuments read = gather_documents(world, partial, units.size());
+    if (read.tally.documents() == 0)
+      fail_input("the inputs hold no usable document; rejected: {}",
+                 make_report(o, list, units, read.tally).at("rejected").dump());
+    const std::vector<std::uint32_t> kept = find_duplicates(world, partial, o, read);
 
-  Tally tally;
-  std::vector<DocumentRecord> records;
-  together(world, [&] {
-    SpillWriter spill(partial, static_cast<std::uint32_t>(world.rank()));
-    records = work(world, list, units, o.slice_bytes, *tokenizer, spill, tally);
-  });
-  std::vector<std::string> tallies = share(world, tally.to_json().dump(-1, ' ', false, json::error_handler_t::replace));
-  tally = {};
-  for (const std::string& t : tallies) tally.add(Tally::from_json(json::parse(t)));
-  Manifest manifest{.tokenizer_hash = tokenizer->hash(), .vocab_size = tokenizer->vocab_size(), .shards = {}};
-  manifest.report = make_report(o, list, units, tally);
-  if (tally.documents() == 0)
-    fail_input("the inputs hold no usable document; rejected: {}", manifest.report.at("rejected").dump());
+    std::vector<PlannedShard> plan;
+    ordered_json report;
+    Lists lists;
+    together(world, [&] {
+      if (world.rank() != 0) return;
+      const std::vector<std::uint64_t> lines_before = read.tally.lines_before(units);
+      const std::size_t documents = read.records.size();
+      const std::vector<Drop> drops = list_drops(read.records, kept, list, units, lines_before, read.tally);
+      plan = plan_shards(read.records, o.split, o.shard_tokens);
+      const std::vector<Fate> fates = fates_of(documents, plan, read.records, read.first);
+      lists = write_lists(partial, {list, units, read.places, read.first, lines_before, fates, drops, o.task_field,
+                                    o.split.test > 0 ? Split::test : Split::validation});
+      report = make_report(o, list, units, read.tally);
+      report["balance"] = lists.balance;
+      if (!o.task_field.empty()) report["questions"] = lists.questions;
+      for (const std::string& set : sets) fs::create_directories(partial / set);
+    });
+    plan = from_bytes<PlannedShard>(tell(world, as_bytes(plan)));
+    report = ordered_json::parse(tell(world, report.dump(-1, ' ', false, ordered_json::error_handler_t::replace)));
+    const auto mine = hand_out(world, plan, read.records);
+    std::vector<DocumentRecord>().swap(read.records);
+    std::vector<ShardEntry> entries;
+    together(world,
+             [&] { entries = write_shards(world, partial, sets, plan, mine, list, units, read.places, *tokenizer); });
+    entries = share_entries(world, entries);
 
-  records = collect(world, records);
-  std::vector<PlannedShard> plan;
-  if (world.rank() == 0) plan = plan_shards(records, o.split, o.shard_tokens);
-  plan = share_plan(world, std::move(plan));
-  const auto mine = hand_out(world, plan, records);
-  records = {};
-  std::vector<ShardEntry> entries;
-  together(world, [&] { entries = write_shards(world, partial, plan, mine, list, units, *tokenizer); });
-  manifest.shards = share_entries(world, entries);
-  together(world, [&] {
-    if (world.rank() == 0) out->commit(manifest, tokenizer->file_bytes());
-  });
-  return manifest;
+    std::vector<BuiltSet> built;
+    for (std::size_t s = 0; s < sets.size(); ++s) {
+      BuiltSet set{sets[s], {.tokenizer_hash = tokenizer->hash(), .vocab_size = tokenizer->vocab_size(), .shards = {}}};
+      for (const ShardEntry& e : entries)
+        if (e.set == s) set.manifest.shards.push_back(e);
+      set.manifest.report = report;
+      if (!set.manifest.shards.empty()) built.push_back(std::move(set));
+    }
+    together(world, [&] {
+      if (world.rank() == 0) out->commit(built, lists.files, tokenizer->file_bytes());
+    });
+    return built;
+  } catch (const Error& e) {
+    if (out && e.status() != Exit::unusable) out->keep();
+    throw;
+  }
+}
+
+Manifest build_dataset(comm::Communicator& world, const BuildOptions& options) {
+  if (set_names(options).size() != 1) fail_run("these options make two directories of shards");
+  return build_sets(world, options).at(0).manifest;
 }
 
 }  // namespace eddy::shard

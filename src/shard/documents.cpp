@@ -15,6 +15,10 @@ std::uint64_t Document::hash() const {
   Xxh3Stream h;
   h.update(prompt->data(), prompt->size());
   h.update("\0", 1);  // cleaned text holds no NUL
+  if (think) {
+    h.update(think->data(), think->size());
+    h.update("\0", 1);
+  }
   h.update(text.data(), text.size());
   return h.digest();
 }
@@ -46,12 +50,13 @@ Outcome parse_line(std::string_view line, const std::string& name, Document& doc
   };
   document = {};
   if (pair && !(document.prompt = take("prompt"))) return counts;
+  if (pair) document.kind = DocKind::pair;
   if (auto text = take(pair ? "response" : "text")) document.text = std::move(*text);
   return counts;
 }
 
-namespace {
-std::uint64_t read_lines(const InputFile& file, const Unit& unit, const Visitor& visit) {
+std::uint64_t for_each_line(const InputFile& file, const Unit& unit,
+                            const std::function<void(std::uint64_t, std::string_view)>& visit) {
   const io::MappedFile mapped{std::filesystem::path(file.path)};
   const std::string_view all = mapped.text();
   std::size_t at = std::min<std::size_t>(unit.begin, all.size());
@@ -63,31 +68,33 @@ std::uint64_t read_lines(const InputFile& file, const Unit& unit, const Visitor&
     at = end + 1;
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    Document document;
-    const Outcome outcome = parse_line(line, file.name, document);
-    visit(number, outcome.rejected() ? nullptr : &document, outcome);
+    visit(number, line);
   }
   return number;
 }
-}  // namespace
 
 std::uint64_t read_unit(const InputFile& file, const Unit& unit, const std::string& pdf_program, const Visitor& visit) {
   if (file.kind == extract::Kind::jsonl) {
     try {
-      return read_lines(file, unit, visit);
+      return for_each_line(file, unit, [&](std::uint64_t number, std::string_view line) {
+        Document document;
+        const Outcome outcome = parse_line(line, file.name, document);
+        visit(number, outcome.rejected() ? nullptr : &document, outcome);
+      });
     } catch (const Error& e) {
       if (e.status() != Exit::unusable) throw;
       visit(0, nullptr, Outcome::reject("cannot be read", e.what()));
       return 0;
     }
   }
-  Outcome outcome = extract::extract_file(file.path, file.kind, file.root, pdf_program);
+  auto [article, outcome] = extract::extract_article(file.path, file.kind, file.root, pdf_program);
   if (outcome.rejected()) {
     visit(0, nullptr, outcome);
     return 0;
   }
   Document document;
   document.text = std::move(outcome.text);
+  document.article = std::move(article);
   visit(0, &document, outcome);
   return 0;
 }
@@ -106,9 +113,18 @@ void Encoder::append(std::vector<std::uint32_t>& ids, std::string_view text) {
   ids.insert(ids.end(), more.begin(), more.end());
 }
 
-void Encoder::append_response(std::vector<std::uint32_t>& ids, std::string_view response) {
+void Encoder::append_response(std::vector<std::uint32_t>& ids, const Document& document) {
   constexpr std::string_view open = "<think>", close = "</think>";
-  if (!think_ || !end_think_ || !response.starts_with(open)) return append(ids, response);
+  std::string_view response = document.text;
+  if (document.think) {
+    if (!think_ || !end_think_)  // a tokenizer without them: the words alone
+      return append(ids, fmt::format("{}\n\n{}", *document.think, response));
+    ids.push_back(*think_);
+    append(ids, fmt::format("\n{}\n", *document.think));
+    ids.push_back(*end_think_);
+    return append(ids, fmt::format("\n\n{}", response));
+  }
+  if (!document.trusted || !think_ || !end_think_ || !response.starts_with(open)) return append(ids, response);
   ids.push_back(*think_);
   response.remove_prefix(open.size());
   const std::size_t end = response.find(close);
@@ -129,7 +145,7 @@ Encoder::Encoded Encoder::encode(const Document& document) {
     append(e.ids, *document.prompt);
     control(assistant_);
     e.prompt = static_cast<std::uint32_t>(e.ids.size());
-    append_response(e.ids, document.text);
+    append_response(e.ids, document);
   } else {
     append(e.ids, document.text);
   }

@@ -1,7 +1,9 @@
 #pragma once
 // What the ranks of a build tell each other.
+#include <algorithm>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -19,6 +21,19 @@ std::vector<std::string> share(comm::Communicator& world, const std::string& min
 std::string tell(comm::Communicator& world, const std::string& of_rank_0);
 /// Every rank's records on rank 0, in any order; nothing on the others.
 std::vector<DocumentRecord> collect(comm::Communicator& world, const std::vector<DocumentRecord>& mine);
+
+/// A vector of plain data as bytes, and back.
+template <class T>
+std::string as_bytes(const std::vector<T>& values) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
+template <class T>
+std::vector<T> from_bytes(const std::string& bytes) {
+  std::vector<T> values(bytes.size() / sizeof(T));
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(values.data()));
+  return values;
+}
 /// From rank 0, which has all records, to each planned shard's writer (rank: its number modulo the world's size): the
 /// records of the shards that the caller writes, in ascending order.
 std::vector<std::vector<DocumentRecord>> hand_out(comm::Communicator& world, const std::vector<PlannedShard>& plan,

@@ -2,15 +2,24 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
-#include <queue>
+#include <fstream>
 #include <set>
 
 #include "base/error.h"
+#include "shard/paper.h"
 
 namespace eddy::shard {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr const char* kPapers = "papers.jsonl";
+
+/// A crawl's store: papers.jsonl, whose first line is a paper.
+bool is_store(const fs::path& folder) {
+  std::ifstream in(folder / kPapers);
+  std::string line;
+  return std::getline(in, line) && is_store_line(line);
+}
 
 class Lister {
  public:
@@ -23,7 +32,10 @@ class Lister {
       fail_input("input {}: {}", given.string(), error ? error.message() : "no such file or folder");
     const fs::path whole = fs::absolute(given).lexically_normal(),
                    path = whole.has_filename() ? whole : whole.parent_path();
-    if (fs::is_directory(status)) return folder(path, path.filename().string());
+    if (fs::is_directory(status)) {
+      if (is_store(path)) return file(path / kPapers, path.filename().string(), path, true);
+      return folder(path, path.filename().string());
+    }
     if (!extract::kind_of(path))
       fail_input("input {}: not of a known kind; known are .tex, .md, .txt, .pdf, .jsonl, and folders of them",
                  given.string());
@@ -58,11 +70,12 @@ class Lister {
     }
     if (error) fail_input("input {}: {}", root.string(), error.message());
   }
-  void file(const fs::path& path, const std::string& name, const fs::path& root) {
+  void file(const fs::path& path, const std::string& name, const fs::path& root, bool store = false) {
     if (several_ && !seen_.insert(fs::canonical(path).string()).second) return;
     std::error_code error;
     const std::uintmax_t bytes = fs::file_size(path, error);
-    list_.files.push_back({path.string(), name, root.string(), *extract::kind_of(path), error ? 0 : bytes});
+    list_.files.push_back(
+        {path.string(), name, root.string(), *extract::kind_of(path), error ? 0 : bytes, false, store});
   }
   bool several_;  // only then can a file be met twice
   std::set<std::string> seen_;
@@ -82,29 +95,31 @@ std::vector<Unit> make_units(const std::vector<InputFile>& files, std::uint64_t 
   std::vector<Unit> units;
   for (std::uint32_t f = 0; f < files.size(); ++f) {
     if (files[f].part) continue;
-    const std::uint64_t bytes = files[f].bytes,
-                        step = files[f].kind == extract::Kind::jsonl ? slice : std::max<std::uint64_t>(bytes, 1);
+    const std::uint64_t bytes = files[f].bytes, step = files[f].store ? std::min(slice, kStoreSlice)
+                                                       : files[f].kind == extract::Kind::jsonl
+                                                           ? slice
+                                                           : std::max<std::uint64_t>(bytes, 1);
     for (std::uint64_t begin = 0; begin == 0 || begin < bytes; begin += step)
       units.push_back({f, begin, std::min(begin + step, bytes)});
   }
   return units;
 }
 
-std::vector<int> assign_units(const std::vector<std::uint64_t>& cost, int ranks) {
-  std::vector<std::size_t> by_cost(cost.size());
-  std::iota(by_cost.begin(), by_cost.end(), std::size_t{0});
-  std::stable_sort(by_cost.begin(), by_cost.end(), [&](std::size_t a, std::size_t b) { return cost[a] > cost[b]; });
-  using Load = std::pair<std::uint64_t, int>;  // work so far, rank
-  std::priority_queue<Load, std::vector<Load>, std::greater<>> loads;
-  for (int r = 0; r < ranks; ++r) loads.emplace(0, r);
-  std::vector<int> rank(cost.size());
-  for (std::size_t i : by_cost) {
-    const auto [load, r] = loads.top();
-    loads.pop();
-    rank[i] = r;
-    loads.emplace(load + cost[i], r);
+std::uint64_t cost_of(const Unit& unit, const std::vector<InputFile>& files) {
+  constexpr std::uint64_t kPaper = 60;  // a paper's source is about so much longer than its line in a store
+  return (unit.end - unit.begin) * (files[unit.file].store ? kPaper : 1) + 4096;
+}
+
+std::vector<Batch> make_batches(const std::vector<std::uint32_t>& todo, const std::vector<Unit>& units,
+                                const std::vector<InputFile>& files, std::uint64_t least) {
+  std::vector<Batch> batches;
+  for (const std::uint32_t u : todo) {
+    if (batches.empty() || batches.back().cost >= least) batches.emplace_back();
+    batches.back().units.push_back(u);
+    batches.back().cost += cost_of(units[u], files);
   }
-  return rank;
+  std::stable_sort(batches.begin(), batches.end(), [](const Batch& a, const Batch& b) { return a.cost > b.cost; });
+  return batches;
 }
 
 }  // namespace eddy::shard

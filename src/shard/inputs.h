@@ -17,6 +17,7 @@ struct InputFile {
   std::uint64_t bytes = 0;
   bool part =
       false;  ///< no document of its own: drawn in by another .tex file, or a PDF beside the .tex it was made from
+  bool store = false;  ///< papers.jsonl of a crawl's store; `root` is the store's folder
 };
 
 struct InputList {
@@ -25,7 +26,8 @@ struct InputList {
 };
 
 /// Files below `inputs` (folders, entered recursively, and files); names that begin with a dot are left out, and so is
-/// a file that was met before. Throws Error (status 2) for an input that is not there or cannot be read.
+/// a file that was met before. A folder that is a crawl's store (paper.h) gives its papers.jsonl, named as the folder.
+/// Throws Error (status 2) for an input that is not there or cannot be read.
 InputList list_inputs(const std::vector<std::string>& inputs);
 
 /// A piece of work: a whole file, or of a .jsonl file the lines that begin within [begin, end).
@@ -33,10 +35,19 @@ struct Unit {
   std::uint32_t file = 0;  ///< index into InputList::files
   std::uint64_t begin = 0, end = 0;
 };
-/// In the files' order. jsonl files are cut every `slice` bytes.
+/// In the files' order. jsonl files are cut every `slice` bytes, a store's papers.jsonl every kStoreSlice at most.
 std::vector<Unit> make_units(const std::vector<InputFile>& files, std::uint64_t slice);
+inline constexpr std::uint64_t kStoreSlice = std::uint64_t{1} << 14;  ///< bytes: some ten papers
+/// Roughly how much work a unit is, in bytes of text.
+std::uint64_t cost_of(const Unit& unit, const std::vector<InputFile>& files);
 
-/// The rank that works on each unit: longest first, each to the rank with the least so far. `cost[i]` > 0.
-std::vector<int> assign_units(const std::vector<std::uint64_t>& cost, int ranks);
+/// Units that a rank takes at once.
+struct Batch {
+  std::vector<std::uint32_t> units;
+  std::uint64_t cost = 0;
+};
+/// Units of `todo` in their order, put together until they cost `least` or more; the costliest batch first.
+std::vector<Batch> make_batches(const std::vector<std::uint32_t>& todo, const std::vector<Unit>& units,
+                                const std::vector<InputFile>& files, std::uint64_t least);
 
 }  // namespace eddy::shard

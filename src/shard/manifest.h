@@ -25,6 +25,7 @@ struct ShardEntry {
   Counts counts;
   std::uint64_t bytes = 0;  ///< size of the file
   std::uint64_t xxh3 = 0;   ///< of the whole file
+  std::uint8_t set = 0;     ///< number of the directory it goes to, while a build makes several
 };
 
 struct Manifest {

@@ -1,6 +1,8 @@
 #include "shard/plan.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <tuple>
 
 #include "base/error.h"
@@ -9,8 +11,11 @@
 namespace eddy::shard {
 namespace {
 
-std::uint64_t keyed(std::uint64_t hash, const SplitFractions& f) {
-  return mix(f.seed, hash);
+std::uint64_t keyed(std::uint64_t key, const SplitFractions& f) {
+  return mix(f.seed, key);
+}
+double uniform(std::uint64_t bits) {
+  return static_cast<double>(bits) * 0x1p-64;
 }
 
 /// Gives `to` the documents of the least keyed hash in the largest other split.
@@ -23,52 +28,74 @@ void fill_empty(std::vector<Split>& split, const std::vector<DocumentRecord>& re
   std::uint64_t least = ~std::uint64_t{0}, copies = 0;
   for (std::size_t i = 0; i < records.size(); ++i) {
     if (split[i] != from) continue;
-    const std::uint64_t k = keyed(records[i].hash, f);
+    const std::uint64_t k = keyed(records[i].key(), f);
     copies = k < least ? 1 : copies + (k == least);
     least = std::min(least, k);
   }
   if (copies == count[static_cast<std::size_t>(from)]) return;
   for (std::size_t i = 0; i < records.size(); ++i)
-    if (split[i] == from && keyed(records[i].hash, f) == least) split[i] = to;
+    if (split[i] == from && keyed(records[i].key(), f) == least) split[i] = to;
+}
+
+/// How often a document of the training split is written.
+std::uint64_t copies_of(const DocumentRecord& r, std::uint64_t seed) {
+  const double weight = r.weight, whole = std::floor(weight);
+  constexpr std::uint64_t kSite = 0x436F70696573;  // apart from what decides the split
+  return static_cast<std::uint64_t>(whole) + (uniform(mix(mix(seed, kSite), r.hash)) < weight - whole);
 }
 
 }  // namespace
 
-Split split_of(std::uint64_t hash, const SplitFractions& f) {
+Split split_of(std::uint64_t key, const SplitFractions& f) {
   if (!(f.validation >= 0) || !(f.test >= 0) || f.validation + f.test > 1)
     fail_input("split.validation {} and split.test {}: give fractions from 0 to 1 that sum to at most 1", f.validation,
                f.test);
-  const double u = static_cast<double>(keyed(hash, f)) * 0x1p-64;
+  if (f.folds == 1 || (f.folds > 0 && f.fold >= f.folds))
+    fail_input("fold {} of {}: give at least 2 folds, and a fold from 0 to folds - 1", f.fold, f.folds);
+  const double u = uniform(keyed(key, f));
+  if (f.folds > 0) {  // the test split stays what it is in every fold
+    if (u >= 1 - f.test) return Split::test;
+    const auto fold = static_cast<std::uint64_t>(u / (1 - f.test) * static_cast<double>(f.folds));
+    return fold == f.fold ? Split::validation : Split::train;
+  }
   return u < f.validation ? Split::validation : u < f.validation + f.test ? Split::test : Split::train;
 }
 
 std::vector<PlannedShard> plan_shards(std::vector<DocumentRecord>& records, const SplitFractions& f,
                                       std::uint64_t shard_tokens) {
+  std::erase_if(records, [](const DocumentRecord& r) { return r.dropped != Dropped::no; });
   std::sort(records.begin(), records.end(), [](const DocumentRecord& a, const DocumentRecord& b) {
-    return std::tie(a.unit, a.number) < std::tie(b.unit, b.number);
+    return std::tie(a.set, a.unit, a.number) < std::tie(b.set, b.unit, b.number);
   });
   std::vector<Split> split;
   split.reserve(records.size());
-  for (const DocumentRecord& r : records) split.push_back(split_of(r.hash, f));
-  if (f.validation > 0) fill_empty(split, records, f, Split::validation);
+  for (const DocumentRecord& r : records) split.push_back(split_of(r.key(), f));
+  if (f.validation > 0 || f.folds > 0) fill_empty(split, records, f, Split::validation);
   if (f.test > 0) fill_empty(split, records, f, Split::test);
 
   std::vector<DocumentRecord> sorted;
   sorted.reserve(records.size());
   std::vector<PlannedShard> shards;
-  for (Split s : {Split::train, Split::validation, Split::test}) {
-    std::uint64_t index = 0, tokens = 0;
-    bool open = false;
-    for (std::size_t i = 0; i < records.size(); ++i) {
-      if (split[i] != s) continue;
-      if (!open || tokens + records[i].tokens > shard_tokens) {
-        shards.push_back({s, index++, sorted.size(), sorted.size()});
-        tokens = 0;
-        open = true;
+  std::size_t set_begin = 0, set_end = 0;
+  for (; set_begin < records.size(); set_begin = set_end) {
+    const std::uint8_t set = records[set_begin].set;
+    while (set_end < records.size() && records[set_end].set == set) ++set_end;
+    for (Split s : {Split::train, Split::validation, Split::test}) {
+      std::uint64_t index = 0, tokens = 0;
+      bool open = false;
+      for (std::size_t i = set_begin; i < set_end; ++i) {
+        if (split[i] != s) continue;
+        for (std::uint64_t n = s == Split::train ? copies_of(records[i], f.seed) : 1; n > 0; --n) {
+          if (!open || tokens + records[i].tokens > shard_tokens) {
+            shards.push_back({s, set, index++, sorted.size(), sorted.size()});
+            tokens = 0;
+            open = true;
+          }
+          sorted.push_back(records[i]);
+          tokens += records[i].tokens;
+          shards.back().end = sorted.size();
+        }
       }
-      sorted.push_back(records[i]);
-      tokens += records[i].tokens;
-      shards.back().end = sorted.size();
     }
   }
   records = std::move(sorted);

@@ -15,11 +15,11 @@ namespace {
 constexpr std::size_t kBuffer = std::size_t{1} << 20;  ///< ids
 }
 
-fs::path spill_path(const fs::path& folder, std::uint32_t rank) {
-  return folder / fmt::format("spill-{:05}", rank);
+fs::path spill_path(const fs::path& folder, std::uint32_t number) {
+  return folder / fmt::format("spill-{:05}", number);
 }
 
-SpillWriter::SpillWriter(const fs::path& folder, std::uint32_t rank) : path_(spill_path(folder, rank)) {
+SpillWriter::SpillWriter(const fs::path& folder, std::uint32_t number) : path_(spill_path(folder, number)) {
   file_ = io::Descriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (file_.get() < 0) fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
 }
@@ -44,18 +44,23 @@ void SpillWriter::flush() {
   buffer_.clear();
 }
 
+void SpillWriter::sync() {
+  flush();
+  if (::fdatasync(file_.get()) != 0) fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
+}
+
 void SpillWriter::close() {
   flush();
   if (file_.reset() != 0) fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
 }
 
 std::span<const std::uint32_t> SpillReader::tokens(const DocumentRecord& r) {
-  auto found = files_.find(r.rank);
-  if (found == files_.end()) found = files_.emplace(r.rank, io::MappedFile(spill_path(folder_, r.rank))).first;
+  auto found = files_.find(r.spill);
+  if (found == files_.end()) found = files_.emplace(r.spill, io::MappedFile(spill_path(folder_, r.spill))).first;
   const auto bytes = found->second.bytes();
   if (r.offset > bytes.size() || r.tokens > (bytes.size() - r.offset) / sizeof(std::uint32_t))
     fail_run("{}: shorter than what was written to it: is --out on a file system that all ranks share?",
-             spill_path(folder_, r.rank).string());
+             spill_path(folder_, r.spill).string());
   return {reinterpret_cast<const std::uint32_t*>(bytes.data() + r.offset), static_cast<std::size_t>(r.tokens)};
 }
 

@@ -11,24 +11,25 @@
 
 namespace eddy::shard {
 
-std::filesystem::path spill_path(const std::filesystem::path& folder, std::uint32_t rank);
+std::filesystem::path spill_path(const std::filesystem::path& folder, std::uint32_t number);
 
 class SpillWriter {
  public:
-  SpillWriter(const std::filesystem::path& folder, std::uint32_t rank);
+  SpillWriter(const std::filesystem::path& folder, std::uint32_t number);
   /// Appends ids and returns where they begin, in bytes.
   std::uint64_t append(std::span<const std::uint32_t> ids);
-  void close();  ///< writes what is buffered
+  void flush();  ///< writes what is buffered
+  void sync();   ///< the same, down to the disk
+  void close();  ///< flushes
 
  private:
-  void flush();
   std::filesystem::path path_;
   io::Descriptor file_;
   std::vector<std::uint32_t> buffer_;
   std::uint64_t written_ = 0;
 };
 
-/// All ranks' spill files, mapped as they are needed.
+/// Spill files, mapped as they are needed.
 class SpillReader {
  public:
   explicit SpillReader(std::filesystem::path folder) : folder_(std::move(folder)) {}

@@ -88,7 +88,7 @@ TEST_CASE("the same bytes whatever the number of ranks") {
     const auto alone = eddy::comm::self_communicator("alone");
     build_dataset(*alone, options(dir, "alone"));
     const auto a = contents(dir / "all"), b = contents(dir / "alone");
-    REQUIRE(a.size() == manifest.shards.size() + 2);
+    REQUIRE(a.size() == manifest.shards.size() + 4);  // the tokenizer, the manifest, and two lists
     for (const auto& [name, bytes] : b) {
       INFO(name);
       CHECK((a.contains(name) && a.at(name) == bytes));
@@ -206,7 +206,7 @@ TEST_CASE("overwriting replaces an earlier build's files and no others") {
     CHECK(second.shards.size() == 3);
     CHECK(first.shards.size() > 3);
     const auto files = contents(dir / "out");
-    CHECK(files.size() == 3 + 2 + 1);
+    CHECK(files.size() == 3 + 4 + 1);
     CHECK(files.contains("notes.txt"));
     CHECK_NOTHROW(inspect(dir / "out", true));
   }

@@ -69,14 +69,19 @@ TEST_CASE("units: files whole, jsonl in slices, parts left out") {
   CHECK((units[4].file == 3 && units[4].end == 0));
 }
 
-TEST_CASE("work is shared out evenly") {
-  const auto ranks = assign_units({7, 1, 5, 3, 4, 4}, 2);
-  std::map<int, std::uint64_t> load;
-  const std::vector<std::uint64_t> cost{7, 1, 5, 3, 4, 4};
-  for (std::size_t i = 0; i < cost.size(); ++i) load[ranks[i]] += cost[i];
-  CHECK(load[0] == 12);
-  CHECK(load[1] == 12);
-  CHECK(assign_units({}, 3).empty());
+TEST_CASE("units go in batches, the costliest first") {
+  const std::vector<InputFile> files{{"a", "a", "", Kind::plain, 100000, false},
+                                     {"b", "b", "", Kind::plain, 10, false},
+                                     {"c", "c", "", Kind::plain, 20, false},
+                                     {"d", "d", "", Kind::plain, 30, false}};
+  const auto units = make_units(files, 10);
+  const auto batches = make_batches({0, 1, 2, 3}, units, files, 10000);
+  REQUIRE(batches.size() == 2);
+  CHECK(batches[0].units == std::vector<std::uint32_t>{0});
+  CHECK(batches[0].cost == 104096);
+  CHECK(batches[1].units == std::vector<std::uint32_t>{1, 2, 3});
+  CHECK(make_batches({3, 1}, units, files, 1).size() == 2);
+  CHECK(make_batches({}, units, files, 1).empty());
 }
 
 TEST_CASE("splits follow the content and the seed, in the shares asked for") {
