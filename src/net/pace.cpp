@@ -1,0 +1,58 @@
+#include "net/pace.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace eddy::net {
+namespace {
+constexpr double kLongestHold = 86400;  // a clock that was set back must not stop the crawl for longer
+}
+
+Pace::Pace(std::filesystem::path file, double interval, double floor)
+    : path_(std::move(file)), interval_(std::max(interval, floor)), floor_(floor) {
+  file_ = io::Descriptor(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (file_.get() < 0) fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
+  const std::string text = io::read_file(path_);
+  if (std::sscanf(text.c_str(), "%lf %lf", &last_, &hold_) != 2) last_ = hold_ = 0;
+}
+
+double Pace::next_at(double now) const {
+  const double last = std::min(last_, now), hold = std::min(hold_, now + kLongestHold);
+  return std::max({last_ > 0 ? last + interval_ : 0.0, hold, 0.0});
+}
+
+void Pace::save() const {
+  const std::string text = fmt::format("{:020.6f} {:020.6f}\n", last_, hold_);
+  if (::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
+      ::fdatasync(file_.get()) != 0)
+    fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
+}
+
+void Pace::sent(double now) {
+  last_ = now;
+  save();
+}
+
+void Pace::answered(double when) {
+  last_ = std::max(last_, when);
+  save();
+}
+
+void Pace::hold_until(double when) {
+  hold_ = when;
+  save();
+}
+
+void Pace::set_interval(double seconds) {
+  interval_ = std::max(seconds, floor_);
+}
+
+}  // namespace eddy::net
