@@ -93,7 +93,8 @@ std::optional<Outcome> Channel::receive(Answer answer, double now) {
   under_way_ = false;
   pace_.answered(answer.answered_at);
   obey_rate_headers(answer);
-  const Judgement judgement = judge(answer);
+  Judgement judgement = judge(answer);
+  if (judgement.verdict == Verdict::good && jobs_.front().examine) judgement = jobs_.front().examine(answer);
   switch (judgement.verdict) {
     case Verdict::redirect:
       return follow(answer);
@@ -104,8 +105,6 @@ std::optional<Outcome> Channel::receive(Answer answer, double now) {
     case Verdict::good:
       break;
   }
-  if (const std::string why = jobs_.front().examine ? jobs_.front().examine(answer) : ""; !why.empty())
-    return again({Verdict::again, why}, answer, now);
   return end(true, "", std::move(answer));
 }
 

@@ -25,8 +25,8 @@ struct ChannelOptions {
 struct Job {
   std::uint64_t id = 0;
   Request request;
-  /// Looks at the body of a 2xx answer; "" or why it is none ("not JSON"). Such an answer is asked for again.
-  std::function<std::string(const Answer&)> examine;
+  /// Looks at the body of a 2xx answer: good, worth another attempt ("not JSON"), or hopeless.
+  std::function<Judgement(const Answer&)> examine;
 };
 
 struct Outcome {
