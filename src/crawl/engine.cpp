@@ -86,7 +86,8 @@ Engine::Line& Engine::line_of(const std::string& channel) {
   if (!fresh) return *lines_[at->second];
   const Service* service = find(services_, channel);
   const std::filesystem::path state = std::filesystem::path(options_.out) / "state" / (file_stem(channel) + ".pace");
-  net::Pace pace(state, service ? service->interval_s : options_.host_interval_s, service ? service->floor_s : 0);
+  net::Pace pace(state, service ? service->interval_s : options_.host_interval_s, service ? service->floor_s : 0,
+                 net::now());
   net::ChannelOptions o{channel, options_.retry, options_.max_redirects, foreign_hosts(services_, channel)};
   lines_.push_back(std::make_unique<Line>(Line{net::Channel(std::move(o), std::move(pace)), service}));
   return *lines_.back();

@@ -11,8 +11,8 @@ namespace eddy::net {
 /// killed and started again, or another on the same folder, keeps the distance too.
 class Pace {
  public:
-  /// Reads `file` where it exists. `floor` is the shortest interval that set_interval can reach.
-  Pace(std::filesystem::path file, double interval, double floor);
+  /// Reads `file` where it exists. `floor` is the shortest interval that set_interval can reach. `now` as below.
+  Pace(std::filesystem::path file, double interval, double floor, double now);
   /// When the next request may be sent, in seconds since 1970, seen from `now`.
   double next_at(double now) const;
   void sent(double now);  ///< writes the file, synced, before the request leaves
@@ -27,6 +27,7 @@ class Pace {
   std::filesystem::path path_;
   io::Descriptor file_;
   double interval_, floor_, last_ = 0, hold_ = 0;
+  bool under_way_ = false;
 };
 
 }  // namespace eddy::net
