@@ -151,7 +151,7 @@ int run(comm::Communicator& world, const CrawlOptions& options, const std::strin
   Order order = Order::go_on;
   double deadline = 0;
   Exit status = Exit::stopped;
-  while (order != Order::end) {
+  for (;;) {
     if (head) {
       if (order == Order::go_on && head->done()) {
         order = Order::end;

@@ -34,8 +34,9 @@ double Pace::next_at(double now) const {
 
 void Pace::save() const {
   const std::string text = fmt::format("{:020.6f} {:020.6f} {}\n", last_, hold_, under_way_ ? 1 : 0);
-  if (::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
-      ::fdatasync(file_.get()) != 0)
+  // Not synced: the process may be killed, and what it wrote stays; a machine that goes down takes longer to come back
+  // than any interval here.
+  if (::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
     fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
 }
 

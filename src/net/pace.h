@@ -15,7 +15,7 @@ class Pace {
   Pace(std::filesystem::path file, double interval, double floor, double now);
   /// When the next request may be sent, in seconds since 1970, seen from `now`.
   double next_at(double now) const;
-  void sent(double now);  ///< writes the file, synced, before the request leaves
+  void sent(double now);  ///< writes the file, before the request leaves
   void answered(double when);
   void set_interval(double seconds);
   /// No request before this time (Retry-After).

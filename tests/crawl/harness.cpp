@@ -148,7 +148,7 @@ std::map<std::string, nlohmann::json> records_of(const fs::path& store) {
 
 std::string key_of(const nlohmann::json& request) {
   std::string target = request.at("target"), service = request.at("service");
-  for (const std::string secret : {std::string("mailto=") + kContact, std::string("email=") + kContact})
+  for (const std::string& secret : {std::string("mailto=") + kContact, std::string("email=") + kContact})
     if (const auto at = target.find(secret); at != std::string::npos) target.erase(at - 1, secret.size() + 1);
   if (service.find(':') != std::string::npos)
     target = "http://" + service + target, service = "host:" + service;
