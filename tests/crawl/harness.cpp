@@ -166,6 +166,15 @@ std::string results_of(const fs::path& store, const TestServer& server) {
   return text;
 }
 
+std::string first_difference(const std::string& a, const std::string& b) {
+  std::istringstream x(a), y(b);
+  for (std::string m, n;;) {
+    const bool more_x = static_cast<bool>(std::getline(x, m)), more_y = static_cast<bool>(std::getline(y, n));
+    if (!more_x && !more_y) return "";
+    if (more_x != more_y || m != n) return (more_x ? m : "(end)") + "\n" + (more_y ? n : "(end)");
+  }
+}
+
 std::string wrong_payload(const fs::path& store) {
   for (const auto& paper : read_lines(store / "papers.jsonl")) {
     const auto& p = paper.at("payload");

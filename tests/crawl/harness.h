@@ -60,6 +60,8 @@ std::map<std::string, nlohmann::json> records_of(const std::filesystem::path& st
 std::string key_of(const nlohmann::json& request);
 /// papers.jsonl and candidates.jsonl with the server's port taken out.
 std::string results_of(const std::filesystem::path& store, const TestServer& server);
+/// The first line in which two texts differ, as both have it; "" for equal ones.
+std::string first_difference(const std::string& a, const std::string& b);
 /// The first of the store's payloads whose bytes are not what papers.jsonl says; "" when all are.
 std::string wrong_payload(const std::filesystem::path& store);
 
