@@ -4,13 +4,13 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/stop_request.h"
 #include "comm/session.h"
 #include "train/batches.h"
 #include "train/fault.h"
 #include "train/metrics.h"
 #include "train/run_dir.h"
 #include "train/state.h"
-#include "train/stop_request.h"
 #include "train/validation.h"
 
 namespace eddy::train {

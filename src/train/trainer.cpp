@@ -9,12 +9,12 @@
 #include "base/units.h"
 #include "checkpoint/checkpoint.h"
 #include "io/file.h"
+#include "io/run_lock.h"
 #include "shard/corpus.h"
 #include "shard/manifest.h"
 #include "train/agree.h"
 #include "train/loop.h"
 #include "train/memory.h"
-#include "train/run_lock.h"
 
 namespace eddy::train {
 namespace fs = std::filesystem;
@@ -148,7 +148,7 @@ int train(comm::Session& session, const Config& given, const std::string& config
   MemoryPlan memory(choice.config, layout, engine_options(config, choice.mtp), shape.micro_batch, shape.micro_batches);
   require_memory(session, device, memory);
 
-  std::optional<RunLock> lock;
+  std::optional<io::RunLock> lock;
   on_rank_0(world, [&] {
     dir.create();
     lock.emplace(dir.lock(), this_process());

@@ -9,7 +9,7 @@
 
 #include "base/process.h"
 
-namespace eddy::train {
+namespace eddy::io {
 
 /// Holds `file` while it lives, and refreshes its heartbeat from a thread of its own.
 class RunLock {
@@ -39,4 +39,4 @@ class RunLock {
   std::thread heart_;
 };
 
-}  // namespace eddy::train
+}  // namespace eddy::io

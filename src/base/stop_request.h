@@ -4,7 +4,7 @@
 
 #include <chrono>
 
-namespace eddy::train {
+namespace eddy {
 
 /// Takes over the three signals while it lives: they only leave a note. One at a time.
 class StopRequest {
@@ -25,4 +25,4 @@ class StopRequest {
   std::chrono::steady_clock::time_point start_;
 };
 
-}  // namespace eddy::train
+}  // namespace eddy

@@ -1,4 +1,4 @@
-#include "train/run_lock.h"
+#include "io/run_lock.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 #include "base/units.h"
 #include "io/file.h"
 
-namespace eddy::train {
+namespace eddy::io {
 namespace fs = std::filesystem;
 namespace {
 
@@ -92,7 +92,7 @@ RunLock::RunLock(fs::path file, const ProcessId& self, std::chrono::milliseconds
                            : !earlier_attempt && holder.age < std::chrono::duration<double>(kStale).count();
     if (live || attempt > 10)
       fail_input(
-          "{} is in use by a live run ({}; lock file {}). Wait until it has ended, or give another run.dir. The lock "
+          "{} is in use by a live run ({}; lock file {}). Wait until it has ended, or give another folder. The lock "
           "of a run "
           "that died on another host is taken over when its heartbeat is {} old",
           file_.parent_path().string(), holder.described(), file_.string(),
@@ -144,4 +144,4 @@ RunLock::~RunLock() {
   }
 }
 
-}  // namespace eddy::train
+}  // namespace eddy::io

@@ -1,4 +1,4 @@
-#include "train/run_lock.h"
+#include "io/run_lock.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -11,7 +11,7 @@
 #include "support.h"
 
 using namespace eddy;
-using train::RunLock;
+using io::RunLock;
 
 namespace {
 double now() {

@@ -1,8 +1,8 @@
-#include "train/stop_request.h"
+#include "base/stop_request.h"
 
 #include <atomic>
 
-namespace eddy::train {
+namespace eddy {
 namespace {
 
 /// A handler can reach nothing but a static object.
@@ -50,4 +50,4 @@ const char* StopRequest::reason() const {
   return seconds_ > 0 && age >= seconds_ ? "run.stop_after" : "";
 }
 
-}  // namespace eddy::train
+}  // namespace eddy
