@@ -65,10 +65,10 @@ void write_companions(const checkpoint::Checkpoint& from, const hf::ModelConfig&
     if (file.filename() != "model.safetensors.index.json") io::write_file(dir / file.filename(), io::read_file(file));
   const Json quantization = quantization_of(from);
   const bool fp8 = dtype == Dtype::f8e4m3;
-  io::write_file(dir / "config.json", hf::write_config(config, spelling, dtype == Dtype::f32 ? "float32" : "bfloat16",
-                                                       fp8 ? &quantization : nullptr)
-                                              .dump(2) +
-                                          "\n");
+  Json json =
+      hf::write_config(config, spelling, dtype == Dtype::f32 ? "float32" : "bfloat16", fp8 ? &quantization : nullptr);
+  if (spelling == hf::Spelling::deepseek) hf::leave_defaults_out(json, config);
+  io::write_file(dir / "config.json", json.dump(2) + "\n");
   if (!fs::exists(dir / "README.md"))
     io::write_file(dir / "README.md", model_card(fp8 ? "FP8" : dtype == Dtype::f32 ? "float32" : "bfloat16"));
   if (fs::exists(dir / "generation_config.json")) return;

@@ -74,14 +74,13 @@ Json write_config(const ModelConfig& c, Spelling spelling, const std::string& dt
   out["v_head_dim"] = c.v_head_dim;
   out["max_position_embeddings"] = c.max_position_embeddings;
   out["rms_norm_eps"] = c.rms_norm_eps;
-  if (original.empty() || original.contains("initializer_range") || c.initializer_range != 0.02)
-    out["initializer_range"] = c.initializer_range;
+  out["initializer_range"] = c.initializer_range;
   out["num_nextn_predict_layers"] = c.num_mtp_layers;
   out["hidden_act"] = "silu";
   out["attention_bias"] = false;
   out["tie_word_embeddings"] = false;
-  if (original.empty() || (!out.contains("bos_token_id") && c.bos_token_id != 0)) out["bos_token_id"] = c.bos_token_id;
-  if (original.empty() || (!out.contains("eos_token_id") && c.eos_token_id != 1)) out["eos_token_id"] = c.eos_token_id;
+  if (!out.contains("bos_token_id")) out["bos_token_id"] = c.bos_token_id;
+  if (!out.contains("eos_token_id")) out["eos_token_id"] = c.eos_token_id;
   write_experts(out, c);
   const Json rope = rope_object(c, original, spelling);
   if (spelling == Spelling::transformers) {
@@ -99,6 +98,14 @@ Json write_config(const ModelConfig& c, Spelling spelling, const std::string& dt
   else
     out.erase("quantization_config");
   return out;
+}
+
+void leave_defaults_out(Json& json, const ModelConfig& config) {
+  if (config.original.empty()) return;
+  const Json original = Json::parse(config.original);
+  for (const auto& [key, usual] : {std::pair{"initializer_range", Json(0.02)}, std::pair{"bos_token_id", Json(0)},
+                                   std::pair{"eos_token_id", Json(1)}})
+    if (!original.contains(key) && json.contains(key) && json.at(key) == usual) json.erase(key);
 }
 
 }  // namespace eddy::hf
