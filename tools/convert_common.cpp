@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 
@@ -11,7 +12,33 @@ namespace fs = std::filesystem;
 
 std::optional<Dtype> parse_choice(const std::string& dtype) {
   if (dtype == "keep") return {};
+  if (dtype == "fp8") return Dtype::f8e4m3;
   return parse_dtype(dtype, "dtype");
+}
+
+void add_writing_options(Options& options, int& threads, std::string& read_back, bool& overwrite) {
+  options.add("threads", &threads, "of each rank; each makes files of its own (0: as many as the rank may use cores)",
+              {.min = 0, .max = 4096});
+  options.add("read-back", &read_back,
+              "what is written is read back and compared: through the system's cache, or from the disk (slower; shows "
+              "faults of the storage too)",
+              {.choices = {"cache", "disk"}});
+  options.add("overwrite", &overwrite, "replace a folder that exists");
+}
+
+std::vector<fs::path> companions(const fs::path& dir) {
+  static const std::set<std::string> kKinds{".json", ".txt", ".jinja", ".model", ".md"};
+  static const std::set<std::string> kNotThese{"config.json", "model.safetensors.index.json", "eddy-files.json"};
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::directory_iterator(dir)) {
+    const std::string name = entry.path().filename().string();
+    const bool known = kKinds.count(entry.path().extension().string()) || name.starts_with("LICENSE");
+    if (!known || !entry.is_regular_file() || kNotThese.count(name) || name.ends_with(".safetensors.index.json"))
+      continue;
+    out.push_back(entry.path());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 std::vector<tensor::Slice> pieces(const std::string& name, Dtype dtype, const std::vector<std::int64_t>& shape,
@@ -33,6 +60,18 @@ std::vector<tensor::Slice> pieces(const std::string& name, Dtype dtype, const st
     out.push_back({name, shape, first, tensor::View(nullptr, dtype, tensor::Shape(size))});
   }
   return out;
+}
+
+tensor::Slice rows_of(const hf::Placement& p, std::size_t axis, Dtype dtype, std::int64_t first, std::int64_t rows,
+                      void* out) {
+  tensor::Slice s{p.name, p.shape, p.begin, {}};
+  std::vector<std::int64_t> extent = p.extent;
+  if (!extent.empty()) {
+    s.begin[axis] += first;
+    extent[axis] = rows;
+  }
+  s.view = tensor::View(out, dtype, tensor::Shape(extent));
+  return s;
 }
 
 void check_output(std::string& given, bool overwrite, bool ours) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/options.h"
 #include "checkpoint/checkpoint.h"
 #include "hf/config.h"
 #include "hf/names.h"
@@ -17,13 +18,28 @@ namespace eddy::convert {
 
 constexpr std::uint64_t kPieceBytes = 64 << 20;  ///< tensors larger than this pass through memory in pieces
 
-/// "keep" is nothing.
+// Groups of a checkpoint beside "model": what conversion keeps and training does not read.
+inline const std::string kKeptScales = "fp8_scales/";  ///< the FP8 scales of matrices stored in another dtype
+inline const std::string kMtpCopies = "mtp_copies/";   ///< MTP's embedding and head where they differ from the model's
+
+/// "keep" is nothing; "fp8" is f8e4m3.
 std::optional<Dtype> parse_choice(const std::string& dtype);
+
+/// --threads, --read-back (cache, disk) and --overwrite of the commands that write folders.
+void add_writing_options(Options& options, int& threads, std::string& read_back, bool& overwrite);
+
+/// Tokenizer, templates, generation configuration, model card of a Hugging Face folder: what is carried along unread.
+std::vector<std::filesystem::path> companions(const std::filesystem::path& dir);
 
 /// Cuts a block into pieces along its longest leading dimension, each of at most kPieceBytes where rows are not longer.
 /// The pieces' views have no data.
 std::vector<tensor::Slice> pieces(const std::string& name, Dtype dtype, const std::vector<std::int64_t>& shape,
                                   const std::vector<std::int64_t>& begin, const std::vector<std::int64_t>& extent);
+
+/// The block that holds rows [first, first + rows) of a tensor placed at `p`;
+/// `axis` is the rows' dimension there (an expert's own number stands in front).
+tensor::Slice rows_of(const hf::Placement& p, std::size_t axis, Dtype dtype, std::int64_t first, std::int64_t rows,
+                      void* out);
 
 /// Refuses an output that stands in the way: what exists is replaced only with --overwrite, and only when `ours` says
 /// that it is of the kind that would be written. Takes slashes off its end.

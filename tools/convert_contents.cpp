@@ -1,34 +1,77 @@
 #include "convert_contents.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstring>
+#include <mutex>
 
 #include "base/error.h"
 #include "convert_common.h"
-#include "hf/folder.h"
+#include "io/file.h"
 
 namespace eddy::convert {
 namespace fs = std::filesystem;
 namespace {
 
-/// Copies rows of a mapped tensor.
-void copy_rows(const hf::StoredTensor& t, std::int64_t first, std::int64_t rows, void* out) {
-  const std::size_t row =
-      t.shape.empty() || t.shape[0] == 0 ? t.bytes.size() : t.bytes.size() / static_cast<std::size_t>(t.shape[0]);
-  std::memcpy(out, t.bytes.data() + static_cast<std::size_t>(first) * row, static_cast<std::size_t>(rows) * row);
-}
-
-/// The block that holds rows [first, first + rows) of a tensor placed at `p`; `axis` is the rows' dimension there.
-tensor::Slice rows_of(const hf::Placement& p, std::size_t axis, Dtype dtype, std::int64_t first, std::int64_t rows,
-                      void* out) {
-  tensor::Slice s{p.name, p.shape, p.begin, {}};
-  std::vector<std::int64_t> extent = p.extent;
-  if (!extent.empty()) {
-    s.begin[axis] += first;
-    extent[axis] = rows;
+/// Files of safetensors tensors, read by offset: mapped pages would count as memory, and are slow to come on parallel
+/// file systems. Any number of threads.
+class TensorReader {
+ public:
+  void read(const hf::StoredTensor& t, std::int64_t first, std::int64_t rows, void* out) const {
+    const std::size_t row =
+        t.shape.empty() || t.shape[0] == 0 ? t.bytes.size() : t.bytes.size() / static_cast<std::size_t>(t.shape[0]);
+    std::uint64_t left = static_cast<std::uint64_t>(rows) * row,
+                  at = t.offset + static_cast<std::uint64_t>(first) * row;
+    char* to = static_cast<char*>(out);
+    const int file = descriptor(t.file);
+    while (left > 0) {
+      const ssize_t n = ::pread(file, to, left, static_cast<off_t>(at));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) fail_input("cannot read {}: {}", t.file, n == 0 ? "it was cut off" : std::strerror(errno));
+      to += n;
+      at += static_cast<std::uint64_t>(n);
+      left -= static_cast<std::uint64_t>(n);
+    }
   }
-  s.view = tensor::View(out, dtype, tensor::Shape(extent));
-  return s;
-}
+
+ private:
+  int descriptor(const std::string& path) const {
+    const std::lock_guard lock(mutex_);
+    io::Descriptor& file = files_[path];
+    if (file.get() < 0) file = io::Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) fail_input("cannot read {}: {}", path, std::strerror(errno));
+    return file.get();
+  }
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, io::Descriptor> files_;
+};
+
+/// An opened checkpoint serves one thread at a time: each gets one of its own.
+class CheckpointPool {
+ public:
+  explicit CheckpointPool(fs::path path) : path_(std::move(path)) {}
+  void read(const tensor::Slice& slice) const {
+    std::unique_ptr<checkpoint::Checkpoint> one;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!free_.empty()) {
+        one = std::move(free_.back());
+        free_.pop_back();
+      }
+    }
+    if (!one) one = std::make_unique<checkpoint::Checkpoint>(path_);
+    one->read(slice);
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(one));
+  }
+
+ private:
+  fs::path path_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<checkpoint::Checkpoint>> free_;
+};
 
 }  // namespace
 
@@ -50,56 +93,98 @@ Contents::Contents(const fs::path& path, Names names) {
     open_file(path);
 }
 
+std::vector<float> Contents::scales(const std::string& matrix) const {
+  const std::string name = hf::scale_name(matrix);
+  const auto it = items_.find(name);
+  if (it == items_.end()) fail_input("tensor '{}' is FP8, but its scales '{}' are missing", matrix, name);
+  const std::vector<std::int64_t> shape = hf::fp8_scale_shape(items_.at(matrix).shape);
+  if (it->second.dtype != Dtype::f32 || it->second.shape != shape)
+    fail_input("tensor '{}' must be F32 of shape {}", name, hf::shape_text(shape));
+  std::vector<float> out(static_cast<std::size_t>(it->second.elements()));
+  if (!out.empty()) read(name, 0, shape[0], out.data());
+  return out;
+}
+
 void Contents::open_checkpoint(const fs::path& path, Names names) {
   kind_ = "checkpoint";
-  const auto saved = std::make_shared<checkpoint::Checkpoint>(path);
-  owner_ = saved;
-  about_ = saved->meta();
+  saved_ = std::make_shared<checkpoint::Checkpoint>(path);
+  about_ = saved_->meta();
   struct Place {
     hf::Placement block;
     std::size_t axis;  // the rows' dimension: an expert's own stands in front
+    Dtype dtype;
   };
   std::map<std::string, Place> places;
+  const auto pool = std::make_shared<CheckpointPool>(path);
   if (names == Names::own) {
-    for (const auto& t : saved->tensors()) {
+    for (const auto& t : saved_->tensors()) {
       items_[t.name] = {t.dtype, t.shape};
-      places[t.name] = {{t.name, t.shape, std::vector<std::int64_t>(t.shape.size(), 0), t.shape}, 0};
+      places[t.name] = {{t.name, t.shape, std::vector<std::int64_t>(t.shape.size(), 0), t.shape}, 0, t.dtype};
     }
   } else {
-    const SavedModel model = saved_model(*saved);
+    const SavedModel model = saved_model(*saved_);
+    const auto place = [&](const std::string& name, const std::vector<std::int64_t>& shape, hf::Placement p) {
+      const Dtype dtype = saved_->entry(p.name).dtype;
+      items_[name] = {dtype, shape};
+      const std::size_t axis = p.shape.size() - shape.size();
+      places[name] = {std::move(p), axis, dtype};
+    };
+    std::map<std::string, hf::Placement> kept;
     for (const auto& t : model.tensors()) {
-      hf::Placement place = hf::placement(model.config, t);
-      place.name = "model/" + place.name;
-      items_[t.name] = {saved->entry(place.name).dtype, t.shape};
-      const std::size_t axis = place.shape.size() - t.shape.size();
-      places[t.name] = {std::move(place), axis};
+      hf::Placement p = hf::placement(model.config, t);
+      p.name = saved_->has(kMtpCopies + t.name) ? kMtpCopies + t.name : "model/" + p.name;
+      place(t.name, t.shape, std::move(p));
+      if (t.shape.size() != 2) continue;
+      hf::Placement scales = hf::scale_placement(model.config, t);
+      if (items_.at(t.name).dtype == Dtype::f8e4m3) {
+        scales.name = "model/" + scales.name;
+        place(hf::scale_name(t.name), hf::fp8_scale_shape(t.shape), std::move(scales));
+      } else if (saved_->has(kKeptScales + scales.name)) {
+        scales.name = kKeptScales + scales.name;
+        kept[t.name] = std::move(scales);
+      }
     }
+    kept_ = [pool, kept](const std::string& matrix) -> std::optional<std::vector<float>> {
+      const auto it = kept.find(matrix);
+      if (it == kept.end()) return {};
+      const hf::Placement& p = it->second;
+      std::vector<float> out(static_cast<std::size_t>(hf::count_of(p.extent)));
+      const std::size_t axis = p.shape.size() - 2;
+      pool->read(rows_of(p, axis, Dtype::f32, 0, p.extent[axis], out.data()));
+      return out;
+    };
   }
-  read_ = [saved, places](const std::string& name, std::int64_t first, std::int64_t rows, void* out) {
+  read_ = [pool, places](const std::string& name, std::int64_t first, std::int64_t rows, void* out) {
     const Place& p = places.at(name);
-    saved->read(rows_of(p.block, p.axis, saved->entry(p.block.name).dtype, first, rows, out));
+    pool->read(rows_of(p.block, p.axis, p.dtype, first, rows, out));
   };
 }
 
 void Contents::open_folder(const fs::path& path) {
   kind_ = "folder";
-  const auto folder = std::make_shared<hf::Folder>(path);
-  owner_ = folder;
-  about_ = nlohmann::json::parse(folder->config().original);
-  for (const auto& [name, t] : folder->tensors()) items_[name] = {t.dtype, t.shape};
-  read_ = [folder](const std::string& name, std::int64_t first, std::int64_t rows, void* out) {
-    copy_rows(folder->tensors().at(name), first, rows, out);
+  folder_ = std::make_shared<hf::Folder>(path);
+  about_ = nlohmann::json::parse(folder_->config().original);
+  for (const auto& [name, t] : folder_->tensors()) items_[name] = {t.dtype, t.shape};
+  const auto reader = std::make_shared<TensorReader>();
+  read_ = [reader, folder = folder_](const std::string& name, std::int64_t first, std::int64_t rows, void* out) {
+    reader->read(folder->tensors().at(name), first, rows, out);
   };
+  if (const auto kept = hf::read_kept_scales(path))
+    kept_ = [scales = kept->scales](const std::string& matrix) -> std::optional<std::vector<float>> {
+      const auto it = scales.find(hf::scale_name(matrix));
+      if (it == scales.end()) return {};
+      return it->second.values;
+    };
 }
 
 void Contents::open_file(const fs::path& path) {
   kind_ = "file";
   const auto file = std::make_shared<hf::SafetensorsFile>(path);
-  owner_ = file;
   about_ = file->metadata();
   for (const auto& [name, t] : file->tensors()) items_[name] = {t.dtype, t.shape};
-  read_ = [file](const std::string& name, std::int64_t first, std::int64_t rows, void* out) {
-    copy_rows(file->at(name), first, rows, out);
+  const auto reader = std::make_shared<TensorReader>();
+  read_ = [reader, file](const std::string& name, std::int64_t first, std::int64_t rows, void* out) {
+    reader->read(file->at(name), first, rows, out);
   };
 }
 

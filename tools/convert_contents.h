@@ -6,10 +6,13 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/dtype.h"
+#include "checkpoint/checkpoint.h"
+#include "hf/folder.h"
 
 namespace eddy::convert {
 
@@ -32,10 +35,22 @@ class Contents {
   const std::string& kind() const { return kind_; }  ///< "checkpoint", "folder" or "file"
   const std::map<std::string, Item>& items() const { return items_; }
   const nlohmann::json& about() const { return about_; }  ///< a checkpoint's meta, a folder's config.json
-  /// Rows [first, first + rows) (entries of the first dimension; a scalar is one row) of a tensor, as it is stored.
+  /// Rows [first, first + rows) (entries of the first dimension; a scalar is one row) of a tensor, as it is stored. May
+  /// be called from several threads at once.
   void read(const std::string& name, std::int64_t first, std::int64_t rows, void* out) const {
     read_(name, first, rows, out);
   }
+
+  bool has(const std::string& name) const { return items_.count(name) > 0; }
+  /// The scales of an FP8 matrix, all of them, row-major.
+  std::vector<float> scales(const std::string& matrix) const;
+  /// The scales that a matrix in another dtype had when it was FP8; nothing where they were not kept. Only by Hugging
+  /// Face's names.
+  std::optional<std::vector<float>> kept_scales(const std::string& matrix) const {
+    return kept_ ? kept_(matrix) : std::nullopt;
+  }
+  const hf::Folder* folder() const { return folder_.get(); }                 ///< null: something else
+  const checkpoint::Checkpoint* checkpoint() const { return saved_.get(); }  ///< null: something else
 
   static bool is_checkpoint(const std::filesystem::path& path);
 
@@ -47,7 +62,9 @@ class Contents {
   std::string kind_;
   std::map<std::string, Item> items_;
   nlohmann::json about_;
-  std::shared_ptr<void> owner_;  // what read_ reads from
+  std::shared_ptr<hf::Folder> folder_;
+  std::shared_ptr<checkpoint::Checkpoint> saved_;
+  std::function<std::optional<std::vector<float>>(const std::string&)> kept_;
   std::function<void(const std::string&, std::int64_t, std::int64_t, void*)> read_;
 };
 

@@ -1,133 +1,149 @@
-
 #include "base/error.h"
+#include "base/hash.h"
+#include "base/json.h"
 #include "base/options.h"
 #include "base/units.h"
-#include "checkpoint/agree.h"
 #include "convert_commands.h"
 #include "convert_common.h"
-#include "hf/safetensors_writer.h"
+#include "convert_write.h"
+#include "hf/fp8.h"
 #include "io/file.h"
-#include "io/folder.h"
-#include "tensor/tensor.h"
 
 namespace eddy::convert {
 namespace fs = std::filesystem;
 namespace {
 
-const char* torch_name(Dtype dtype) {
-  return dtype == Dtype::bf16 ? "bfloat16" : "float32";
+using Json = nlohmann::ordered_json;
+
+/// What the checkpoint's quantization was, or what DeepSeek publishes.
+Json quantization_of(const checkpoint::Checkpoint& from) {
+  const auto& meta = from.meta();
+  if (meta.contains("quantization_config")) return Json(meta.at("quantization_config"));
+  if (meta.at("config").contains("quantization_config")) return Json(meta.at("config").at("quantization_config"));
+  return hf::published_quantization();
 }
 
-struct Export {
-  const checkpoint::Checkpoint& from;
-  SavedModel model;
-  std::optional<Dtype> asked;
-
-  Dtype stored(const hf::NamedShape& t) const {
-    return from.entry("model/" + hf::placement(model.config, t).name).dtype;
+/// The files that the model came in, if it came in several and has no other tensors now.
+std::optional<std::map<std::string, std::string>> original_files(const checkpoint::Checkpoint& from,
+                                                                 const std::vector<hf::Declared>& tensors) {
+  for (const fs::path& file : from.attachments()) {
+    if (file.filename() != "model.safetensors.index.json") continue;
+    const auto json = parse_json<nlohmann::json>(io::read_file(file), file.string());
+    auto map = json.at("weight_map").get<std::map<std::string, std::string>>();
+    for (const auto& [name, stood] : map)
+      if (stood.empty() || stood.find('/') != std::string::npos)
+        fail_input("{}: weight_map sends '{}' to '{}'; a plain file name is needed", file.string(), name, stood);
+    for (const auto& t : tensors)
+      if (!map.count(t.name)) {
+        const auto matrix = map.find(hf::weight_of_scale(t.name));
+        if (matrix == map.end()) return {};
+        map[t.name] = matrix->second;
+      }
+    return map;
   }
-  std::vector<hf::Declared> declared() const {
-    std::vector<hf::Declared> out;
-    for (const auto& t : model.tensors())
-      out.push_back({t.name, t.always_f32 ? Dtype::f32 : asked.value_or(stored(t)), t.shape});
-    return out;
-  }
-  /// Writes one tensor's bytes, in pieces; tells how many.
-  void write(const hf::NamedShape& t, Dtype dtype, hf::SafetensorsWriter& file,
-             const std::function<void(std::uint64_t)>& told) const {
-    const hf::Placement p = hf::placement(model.config, t);
-    for (tensor::Slice& piece : pieces("model/" + p.name, stored(t), p.shape, p.begin, p.extent)) {
-      const tensor::Tensor read(piece.view.shape, piece.view.dtype), out(piece.view.shape, dtype);
-      piece.view = read.view();
-      from.read(piece);
-      cast(read.view().data, read.view().dtype, out.view().data, dtype, piece.view.numel());
-      file.write(out.view().data, out.view().bytes());
-      told(out.view().bytes());
-    }
-  }
-};
-
-/// A folder that an earlier export wrote, or an empty one.
-bool looks_exported(const fs::path& dir) {
-  std::error_code ignored;
-  return fs::is_directory(dir, ignored) && (fs::is_empty(dir, ignored) || fs::exists(dir / "config.json"));
+  return {};
 }
 
-void write_companions(const Export& e, const fs::path& dir, hf::Spelling spelling, Dtype dtype) {
-  for (const fs::path& file : e.from.attachments()) io::write_file(dir / file.filename(), io::read_file(file));
-  io::write_file(dir / "config.json", hf::write_config(e.model.config, spelling, torch_name(dtype)).dump(2) + "\n");
+std::vector<hf::FilePlan> plan_by_size(const std::vector<hf::Declared>& tensors, std::uint64_t shard_bytes) {
+  hf::ShardPlan plan = hf::plan_shards(tensors, shard_bytes);
+  std::vector<hf::FilePlan> files;
+  for (std::size_t i = 0; i < plan.shards.size(); ++i) {
+    hf::sort_for_file(plan.shards[i]);
+    files.push_back({plan.file_name(i), std::move(plan.shards[i])});
+  }
+  return files;
+}
+
+std::string model_card(const std::string& dtype) {
+  return "---\nlibrary_name: transformers\n---\n\nA model of type DeepSeek-V3 in " + dtype +
+         ", exported by Eddy " EDDY_VERSION " (`eddy-convert to-hf`).\n";
+}
+
+void write_companions(const checkpoint::Checkpoint& from, const hf::ModelConfig& config, const fs::path& dir,
+                      hf::Spelling spelling, Dtype dtype) {
+  for (const fs::path& file : from.attachments())
+    if (file.filename() != "model.safetensors.index.json") io::write_file(dir / file.filename(), io::read_file(file));
+  const Json quantization = quantization_of(from);
+  const bool fp8 = dtype == Dtype::f8e4m3;
+  Json json =
+      hf::write_config(config, spelling, dtype == Dtype::f32 ? "float32" : "bfloat16", fp8 ? &quantization : nullptr);
+  if (spelling == hf::Spelling::deepseek) hf::leave_defaults_out(json, config);
+  io::write_file(dir / "config.json", json.dump(2) + "\n");
+  if (!fs::exists(dir / "README.md"))
+    io::write_file(dir / "README.md", model_card(fp8 ? "FP8" : dtype == Dtype::f32 ? "float32" : "bfloat16"));
   if (fs::exists(dir / "generation_config.json")) return;
-  const nlohmann::ordered_json generation = {{"_from_model_config", true},
-                                             {"bos_token_id", e.model.config.bos_token_id},
-                                             {"eos_token_id", e.model.config.eos_token_id}};
+  const Json generation = {
+      {"_from_model_config", true}, {"bos_token_id", config.bos_token_id}, {"eos_token_id", config.eos_token_id}};
   io::write_file(dir / "generation_config.json", generation.dump(2) + "\n");
 }
 
 }  // namespace
 
 int to_hf(comm::Session& session, const Arguments& arguments) {
-  std::string in, out, dtype = "keep", shard_size = "5GB", spelling = "deepseek";
+  std::string in, out, dtype = "keep", shard_size = "5GB", spelling = "deepseek", read_back = "cache";
   bool overwrite = false;
+  int threads = 0;
   Options options(
       "eddy-convert to-hf", "--in CKPT --out DIR [options]",
-      "Makes a Hugging Face model folder of an Eddy checkpoint: the model's weights, without the optimizer's state.");
+      "Makes a Hugging Face model folder of an Eddy checkpoint: the model's weights, without the optimizer's "
+      "state; goes on where it was interrupted.");
   options.add("in", &in, "Eddy checkpoint", {.required = true});
   options.add("out", &out, "folder to write", {.required = true});
-  options.add("dtype", &dtype, "of the weights: as they are, or converted (e_score_correction_bias stays f32)",
-              {.choices = {"keep", "f32", "bf16"}});
-  options.add("shard-size", &shard_size, "largest size of a safetensors file's data, e.g. 5GB");
+  options.add("dtype", &dtype,
+              "of the weights: as they are, or converted (fp8: the matrices that DeepSeek quantises, the rest bf16; "
+              "e_score_correction_bias stays f32)",
+              {.choices = {"keep", "f32", "bf16", "fp8"}});
+  options.add("shard-size", &shard_size,
+              "largest size of a safetensors file's data, e.g. 5GB; not given, a model that came in several files goes "
+              "into the same ones");
   options.add("spelling", &spelling,
               "of config.json: rope_scaling and torch_dtype, or transformers' newer rope_parameters and dtype",
               {.choices = {"deepseek", "transformers"}});
-  options.add("overwrite", &overwrite, "replace a folder that exists");
+  add_writing_options(options, threads, read_back, overwrite);
   if (!options.parse(arguments)) return 0;
   const std::uint64_t shard_bytes = parse_bytes(shard_size, "--shard-size");
   if (shard_bytes == 0)
     fail_input("--shard-size {}: a file needs at least one byte; write for example 5GB", shard_size);
-  check_output(out, overwrite, looks_exported(out));
+  check_output(out, overwrite, looks_like_folder(out));
+  if (!checkpoint::is_checkpoint(in)) checkpoint::Checkpoint refused(in);  // says what is missing
 
-  const checkpoint::Checkpoint from(in);
-  const Export e{from, saved_model(from), parse_choice(dtype)};
-  const hf::ShardPlan plan = hf::plan_shards(e.declared(), shard_bytes);
-  const fs::path final_name = out;
-  const fs::path unfinished = final_name.string() + ".tmp";
-  comm::Communicator& world = session.world();
-  try {
-    checkpoint::agree(world, [&] {
-      if (world.rank() != 0) return;
-      fs::remove_all(unfinished);
-      fs::create_directory(unfinished);
-    });
-    checkpoint::agree(world, [&] {
-      std::uint64_t total = 0, done = 0;
-      for (std::size_t i = static_cast<std::size_t>(world.rank()); i < plan.shards.size();
-           i += static_cast<std::size_t>(world.size()))
-        for (const auto& t : plan.shards[i]) total += hf::bytes_of(t);
-      log::Progress progress("exporting", total, "bytes");
-      for (std::size_t i = static_cast<std::size_t>(world.rank()); i < plan.shards.size();
-           i += static_cast<std::size_t>(world.size())) {
-        hf::SafetensorsWriter file(unfinished / plan.file_name(i), plan.shards[i]);
-        for (const auto& t : plan.shards[i])
-          e.write({t.name, t.shape, false}, t.dtype, file, [&](std::uint64_t n) { progress.update(done += n); });
-        file.commit();
-      }
-    });
-    checkpoint::agree(world, [&] {
-      if (world.rank() != 0) return;
-      if (plan.shards.size() > 1) io::write_file(unfinished / "model.safetensors.index.json", plan.index());
-      const Dtype main = e.asked.value_or(from.entry("model/model.embed_tokens.weight").dtype);
-      write_companions(e, unfinished, spelling == "deepseek" ? hf::Spelling::deepseek : hf::Spelling::transformers,
-                       main);
-      io::sync_folder(unfinished);
-      io::commit_folder(unfinished, final_name);
-    });
-  } catch (...) {  // all ranks have stopped
-    std::error_code ignored;
-    if (world.rank() == 0) fs::remove_all(unfinished, ignored);
-    throw;
+  const Contents contents(in, Contents::Names::hugging_face);
+  const checkpoint::Checkpoint& from = *contents.checkpoint();
+  const SavedModel model = saved_model(from);
+  Recast recast(contents, parse_choice(dtype), quantization_of(from).value("scale_fmt", "") == "ue8m0");
+  std::vector<hf::Declared> tensors;
+  bool fp8 = false;
+  for (const auto& t : model.tensors())
+    for (auto& made : recast.become(t.name)) {
+      fp8 = fp8 || made.dtype == Dtype::f8e4m3;
+      tensors.push_back(std::move(made));
+    }
+  const Dtype main = fp8 ? Dtype::f8e4m3 : recast.dtype_of("model.embed_tokens.weight");
+
+  FolderJob job;
+  job.what = "exporting";
+  job.out = out;
+  job.source = hex64(xxh3("to-hf " + dtype + spelling + io::read_file(fs::path(in) / "manifest.json")));
+  const auto original =
+      options.given("shard-size") ? std::optional<std::map<std::string, std::string>>() : original_files(from, tensors);
+  job.files = original ? plan_by_map(tensors, *original) : plan_by_size(tensors, shard_bytes);
+  job.index = original || job.files.size() > 1;
+  job.threads = session.set_threads(threads);
+  job.read_back_from_disk = read_back == "disk";
+  if (session.rank() == 0 && !fp8) {
+    job.kept = kept_scales(recast, job.files);
+    job.kept.quantization = quantization_of(from);
+    if (original)
+      for (const auto& [name, s] : job.kept.scales)
+        if (const auto it = original->find(name);
+            it != original->end() && it->second != original->at(hf::weight_of_scale(name)))
+          job.kept.files[name] = it->second;
   }
-  if (world.rank() == 0)
-    log::info("{}: {} in {} files", out, bytes_text(static_cast<double>(plan.total_bytes)), plan.shards.size());
+  job.companions = [&](const fs::path& dir) {
+    write_companions(from, model.config, dir,
+                     spelling == "deepseek" ? hf::Spelling::deepseek : hf::Spelling::transformers, main);
+  };
+  write_folder(session.world(), job, recast);
   return 0;
 }
 

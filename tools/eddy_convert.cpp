@@ -11,6 +11,7 @@ using namespace eddy;
 int convert_main(comm::Session& session, int argc, char** argv) {
   const std::map<std::string, int (*)(comm::Session&, const convert::Arguments&)> commands = {
       {"from-hf", convert::from_hf}, {"to-hf", convert::to_hf},   {"reshard", convert::reshard},
+      {"cast", convert::cast_folder},
       {"inspect", convert::inspect}, {"verify", convert::verify}, {"diff", convert::diff}};
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty())
@@ -20,6 +21,7 @@ int convert_main(comm::Session& session, int argc, char** argv) {
               "Converts models between Hugging Face folders and Eddy checkpoints, and looks into both.\n\n"
               "  from-hf --in DIR --out CKPT    a Hugging Face folder into an Eddy checkpoint\n"
               "  to-hf --in CKPT --out DIR      an Eddy checkpoint into a Hugging Face folder\n"
+              "  cast --in DIR --out DIR        a Hugging Face folder in BF16 made of FP8, or the reverse\n"
               "  reshard --in CKPT --out CKPT   an Eddy checkpoint written anew, every checksum compared\n"
               "  inspect PATH                   what a checkpoint, folder or safetensors file holds\n"
               "  verify PATH                    whether it is whole\n"
@@ -30,7 +32,7 @@ int convert_main(comm::Session& session, int argc, char** argv) {
   std::vector<std::string> names;
   for (const auto& [name, command] : commands) names.push_back(name);
   if (arguments.empty() || arguments[0][0] == '-')
-    fail_input("give a command first: {}", "from-hf, to-hf, reshard, inspect, verify, diff");
+    fail_input("give a command first: {}", "from-hf, to-hf, cast, reshard, inspect, verify, diff");
   const std::string near = nearest(arguments[0], names);
   fail_input("unknown command '{}'{}; see eddy-convert --help", arguments[0],
              near.empty() ? "" : " (did you mean " + near + "?)");

@@ -61,6 +61,11 @@ ModelConfig read_config(const std::filesystem::path& path);
 ModelConfig parse_config(const nlohmann::ordered_json& json, const std::string& where);
 /// config.json's content. DeepSeek's own spelling (rope_theta, rope_scaling, torch_dtype) or transformers' newer one.
 enum class Spelling { deepseek, transformers };
-nlohmann::ordered_json write_config(const ModelConfig& config, Spelling spelling, const std::string& dtype);
+/// Keys stay in the order of the original. `quantization` (an object) becomes its quantization_config; without one
+/// there is none, as for weights in F32 or BF16.
+nlohmann::ordered_json write_config(const ModelConfig& config, Spelling spelling, const std::string& dtype,
+                                    const nlohmann::ordered_json* quantization = nullptr);
+/// Takes out again what the original left to its readers' defaults and write_config says.
+void leave_defaults_out(nlohmann::ordered_json& json, const ModelConfig& config);
 
 }  // namespace eddy::hf

@@ -12,14 +12,14 @@ Json rope_object(const ModelConfig& c, const Json& original, Spelling spelling) 
   Json rope = Json::object();
   for (const char* key : {"rope_scaling", "rope_parameters"})
     if (const auto it = original.find(key); it != original.end() && it->is_object()) rope = *it;
-  rope.erase("rope_theta");
-  rope.erase("rope_type");
-  rope.erase("type");
   const std::string type = c.rope_scaling ? "yarn" : "default";
   if (spelling == Spelling::transformers) {
+    rope.erase("type");
     rope["rope_theta"] = c.rope_theta;
     rope["rope_type"] = type;
   } else {
+    rope.erase("rope_theta");
+    rope.erase("rope_type");
     rope["type"] = type;
   }
   if (!c.rope_scaling) return rope;
@@ -56,7 +56,7 @@ void write_experts(Json& out, const ModelConfig& c) {
 
 }  // namespace
 
-Json write_config(const ModelConfig& c, Spelling spelling, const std::string& dtype) {
+Json write_config(const ModelConfig& c, Spelling spelling, const std::string& dtype, const Json* quantization) {
   const Json original = c.original.empty() ? Json::object() : Json::parse(c.original);
   Json out = original;
   if (!out.contains("architectures")) out["architectures"] = {"DeepseekV3ForCausalLM"};
@@ -83,18 +83,29 @@ Json write_config(const ModelConfig& c, Spelling spelling, const std::string& dt
   if (!out.contains("eos_token_id")) out["eos_token_id"] = c.eos_token_id;
   write_experts(out, c);
   const Json rope = rope_object(c, original, spelling);
-  for (const char* key :
-       {"rope_theta", "rope_scaling", "rope_parameters", "dtype", "torch_dtype", "quantization_config"})
-    out.erase(key);
   if (spelling == Spelling::transformers) {
+    for (const char* key : {"rope_theta", "rope_scaling", "torch_dtype"}) out.erase(key);
     out["rope_parameters"] = rope;
     out["dtype"] = dtype;
   } else {
+    for (const char* key : {"rope_parameters", "dtype"}) out.erase(key);
     out["rope_theta"] = c.rope_theta;
     out["rope_scaling"] = c.rope_scaling ? rope : Json(nullptr);
     out["torch_dtype"] = dtype;
   }
+  if (quantization)
+    out["quantization_config"] = *quantization;
+  else
+    out.erase("quantization_config");
   return out;
+}
+
+void leave_defaults_out(Json& json, const ModelConfig& config) {
+  if (config.original.empty()) return;
+  const Json original = Json::parse(config.original);
+  for (const auto& [key, usual] : {std::pair{"initializer_range", Json(0.02)}, std::pair{"bos_token_id", Json(0)},
+                                   std::pair{"eos_token_id", Json(1)}})
+    if (!original.contains(key) && json.contains(key) && json.at(key) == usual) json.erase(key);
 }
 
 }  // namespace eddy::hf

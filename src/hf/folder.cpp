@@ -26,6 +26,8 @@ struct Folder::Impl {
     return config.num_mtp_layers > 0 && it != tensors.end() && it->first.starts_with(mtp_prefix());
   }
   const StoredTensor& checked(const std::string& name, const std::vector<std::int64_t>& shape) const;
+  Scales scales_of(const std::string& matrix) const;
+  void check_dtype(const NamedShape& tensor) const;
   void open_indexed(const fs::path& index);
   void read_block(const std::string& name, const tensor::Slice& block) const;
   void compare_with_copy(const tensor::Slice& slice) const;
@@ -89,8 +91,39 @@ const StoredTensor& Folder::Impl::checked(const std::string& name, const std::ve
   return it->second;
 }
 
+Scales Folder::Impl::scales_of(const std::string& matrix) const {
+  const std::string name = scale_name(matrix);
+  const StoredTensor& weight = tensors.at(matrix);
+  const auto it = tensors.find(name);
+  if (it == tensors.end())
+    fail_input("{}: tensor '{}' is FP8, but its scales '{}' are missing; without them its values are unknown",
+               weight.file, matrix, name);
+  return read_scales(it->second, name, weight.shape);
+}
+
+void Folder::Impl::check_dtype(const NamedShape& t) const {
+  const StoredTensor& stored = tensors.at(t.name);
+  if (t.always_f32 && stored.dtype == Dtype::f8e4m3)
+    fail_input("{}: tensor '{}' is FP8; F32 is needed", stored.file, t.name);
+  if (stored.dtype == Dtype::f8e4m3)
+    scales_of(t.name);
+  else if (stored.dtype != Dtype::f32 && stored.dtype != Dtype::bf16)
+    fail_input("{}: tensor '{}' is {}; weights in F32, BF16 or F8_E4M3 are needed", stored.file, t.name,
+               safetensors_name(stored.dtype));
+}
+
 void Folder::Impl::read_block(const std::string& name, const tensor::Slice& b) const {
   const StoredTensor& stored = checked(name, b.global_shape);
+  if (stored.dtype == Dtype::f8e4m3) {
+    const Scales scales = scales_of(name);
+    const auto* q = reinterpret_cast<const std::uint8_t*>(stored.bytes.data());
+    tensor::for_each_run(b.global_shape, b.begin, b.view.shape.vector(),
+                         [&](std::int64_t global, std::int64_t local, std::int64_t count) {
+                           dequantise(q + global, scales.values.data(), stored.shape[1], global, count,
+                                      b.view.f32() + local);
+                         });
+    return;
+  }
   tensor::for_each_run(b.global_shape, b.begin, b.view.shape.vector(),
                        [&](std::int64_t global, std::int64_t local, std::int64_t count) {
                          copy_as_f32(stored, name, global, count, b.view.f32() + local);
@@ -136,6 +169,11 @@ Folder::Folder(const fs::path& dir) : impl_(std::make_unique<Impl>()) {
   } else {
     fail_input("{}: holds neither model.safetensors nor model.safetensors.index.json", dir.string());
   }
+  if (has_fp8()) {
+    const auto config = nlohmann::ordered_json::parse(m.config.original);
+    if (config.contains("quantization_config"))
+      check_quantization(config.at("quantization_config"), (dir / "config.json").string());
+  }
   if (m.config.num_mtp_layers > 0 && !has_mtp())
     log::info(
         "{}: config.json announces a multi-token-prediction layer, but its tensors ({}*) are not in the files; going "
@@ -162,6 +200,15 @@ bool Folder::has_mtp() const {
 bool Folder::has_mtp_copies() const {
   return has_mtp() && (impl_->tensors.count(impl_->mtp_prefix() + "embed_tokens.weight") ||
                        impl_->tensors.count(impl_->mtp_prefix() + "shared_head.head.weight"));
+}
+
+bool Folder::has_fp8() const {
+  for (const auto& [name, t] : impl_->tensors)
+    if (t.dtype == Dtype::f8e4m3) return true;
+  return false;
+}
+Scales Folder::scales(const std::string& matrix) const {
+  return impl_->scales_of(matrix);
 }
 
 void Folder::read(const tensor::Slice& slice) const {
@@ -206,6 +253,9 @@ std::vector<std::string> Folder::check_names() const {
     else
       impl_->checked(t.name, t.shape);
     unexpected.erase(t.name);
+    if (!impl_->tensors.count(t.name)) continue;
+    impl_->check_dtype(t);
+    if (impl_->tensors.at(t.name).dtype == Dtype::f8e4m3) unexpected.erase(scale_name(t.name));
   }
   if (!missing.empty())
     fail_input("{}: {} tensors are missing that config.json asks for, the first: '{}'", path().string(), missing.size(),
@@ -213,8 +263,16 @@ std::vector<std::string> Folder::check_names() const {
   if (has_mtp())
     for (const char* main : {"model.embed_tokens.weight", "lm_head.weight"}) {
       const std::string copy = *mtp_copy_of(impl_->config, main);
-      if (unexpected.erase(copy)) impl_->checked(copy, {impl_->config.vocab_size, impl_->config.hidden_size});
+      if (!unexpected.erase(copy)) continue;
+      impl_->checked(copy, {impl_->config.vocab_size, impl_->config.hidden_size});
+      const StoredTensor& stored = impl_->tensors.at(copy);
+      if (stored.dtype != Dtype::f32 && stored.dtype != Dtype::bf16)
+        fail_input("{}: tensor '{}' is {}; F32 or BF16 is needed", stored.file, copy, safetensors_name(stored.dtype));
     }
+  for (const std::string& name : unexpected)
+    if (const std::string matrix = weight_of_scale(name); impl_->tensors.count(matrix))
+      fail_input("{}: tensor '{}' are FP8 scales, but '{}' is {}; take the weight or its scales from where they belong",
+                 impl_->tensors.at(name).file, name, matrix, safetensors_name(impl_->tensors.at(matrix).dtype));
   return {unexpected.begin(), unexpected.end()};
 }
 

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "hf/fp8.h"
+
 namespace eddy::hf {
 namespace {
 
@@ -133,6 +135,12 @@ Placement placement(const ModelConfig& c, const NamedShape& tensor) {
     return {stack + "down_proj", {c.n_routed_experts, rows, cols}, {expert, 0, 0}, {1, rows, cols}};
   const std::int64_t first_row = kind == ".up_proj.weight" ? rows : 0;
   return {stack + "gate_up_proj", {c.n_routed_experts, 2 * rows, cols}, {expert, first_row, 0}, {1, rows, cols}};
+}
+
+Placement scale_placement(const ModelConfig& c, const NamedShape& matrix) {
+  Placement p = placement(c, {matrix.name, fp8_scale_shape(matrix.shape), false});
+  p.name = scale_name(p.name);
+  return p;
 }
 
 }  // namespace eddy::hf

@@ -31,6 +31,10 @@ struct Placement {
   std::vector<std::int64_t> begin, extent;  ///< of the block, whose elements are in the same order
 };
 Placement placement(const ModelConfig& config, const NamedShape& tensor);
+/// Where the FP8 scales of a matrix of Hugging Face's lie: a block of "<Eddy's name of the matrix>_scale_inv". The
+/// scales of stacked experts are stacked alike: …gate_up_proj_scale_inv [experts, 2 × blocks of width, blocks of
+/// hidden] (the up projection's blocks begin with its own first row), …down_proj_scale_inv [experts, blocks, blocks].
+Placement scale_placement(const ModelConfig& config, const NamedShape& matrix);
 
 /// Hugging Face's name of the multi-token-prediction layer's copy of embedding or head, for the main model's name;
 /// nothing for other tensors.

@@ -31,7 +31,7 @@ class EntryReader {
     if (!json_.is_object()) fail("must be described by a JSON object");
     for (const auto& [key, value] : json_.items())
       if (key != "dtype" && key != "shape" && key != "data_offsets") fail("has an unknown key '" + key + "'");
-    return {dtype(), shape(), {}, file_};
+    return {dtype(), shape(), {}, file_, 0};
   }
   std::pair<std::uint64_t, std::uint64_t> offsets() const {
     const auto it = json_.find("data_offsets");
@@ -144,6 +144,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
       reader.fail(fmt::format("of shape {} and dtype {} has {} bytes", shape_text(tensor.shape),
                               safetensors_name(tensor.dtype), end - begin));
     tensor.bytes = data.subspan(begin, end - begin);
+    tensor.offset = 8 + header + begin;
     entries.push_back({begin, end, &tensors_.emplace(name, std::move(tensor)).first->first});
   }
   std::sort(entries.begin(), entries.end(),

@@ -19,7 +19,8 @@ struct StoredTensor {
   Dtype dtype;
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;  ///< mapped; valid while the file is open
-  std::string file;                  ///< its file's path, for messages
+  std::string file;                  ///< its file's path
+  std::uint64_t offset = 0;          ///< where its bytes begin in that file
 };
 
 /// Elements [first, first + count) of an F32 or BF16 tensor as float32 (exact). Throws Error (status 2) naming file and

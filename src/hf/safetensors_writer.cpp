@@ -2,18 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "hf/safetensors.h"
 
 namespace eddy::hf {
-namespace {
 
-/// The length, then the header, padded so that the data begins at a multiple of 8 bytes.
-std::string header(const std::vector<Declared>& tensors) {
+std::string safetensors_header(const std::vector<Declared>& tensors,
+                               const std::map<std::string, std::string>& metadata) {
   nlohmann::json json;
-  json["__metadata__"] = {{"format", "pt"}};  // transformers refuses files that do not say so
+  json["__metadata__"] = metadata;
   std::uint64_t offset = 0;
   for (const Declared& t : tensors) {
     const std::uint64_t end = offset + bytes_of(t);
@@ -27,15 +27,21 @@ std::string header(const std::vector<Declared>& tensors) {
   return out + text;
 }
 
-}  // namespace
+void sort_for_file(std::vector<Declared>& tensors) {
+  std::sort(tensors.begin(), tensors.end(), [](const Declared& a, const Declared& b) {
+    return std::pair(size_of(b.dtype), std::string_view(a.name)) <
+           std::pair(size_of(a.dtype), std::string_view(b.name));
+  });
+}
 
 std::uint64_t bytes_of(const Declared& t) {
   return static_cast<std::uint64_t>(count_of(t.shape)) * size_of(t.dtype);
 }
 
-SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const std::vector<Declared>& tensors)
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, const std::vector<Declared>& tensors,
+                                     const std::map<std::string, std::string>& metadata)
     : file_(path), name_(path.string()) {
-  file_.write(header(tensors));
+  file_.write(safetensors_header(tensors, metadata));
   expected_ = file_.size();
   for (const Declared& t : tensors) expected_ += bytes_of(t);
 }

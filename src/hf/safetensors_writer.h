@@ -21,7 +21,8 @@ struct Declared {
 class SafetensorsWriter {
  public:
   /// Writes the header to `<path>.partial`. Throws Error (status 1) when the file cannot be written.
-  SafetensorsWriter(const std::filesystem::path& path, const std::vector<Declared>& tensors);
+  SafetensorsWriter(const std::filesystem::path& path, const std::vector<Declared>& tensors,
+                    const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
   /// The next bytes, of one tensor after the other, in any pieces.
   void write(const void* data, std::size_t bytes);
   /// Syncs and gives the file its name. Throws when fewer or more bytes came than were declared.
@@ -32,6 +33,14 @@ class SafetensorsWriter {
   std::string name_;
   std::uint64_t expected_;
 };
+
+/// A file's first bytes: the header's length, and the header, padded so that the data begin at a multiple of 8 bytes.
+/// The data follow in the order given. transformers refuses files whose metadata does not say "format": "pt".
+std::string safetensors_header(const std::vector<Declared>& tensors,
+                               const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+/// The order in which the reference implementation writes: elements of more bytes first, so that all lie aligned; then
+/// by name.
+void sort_for_file(std::vector<Declared>& tensors);
 
 /// Which tensors go into which of a folder's files.
 struct ShardPlan {
