@@ -123,8 +123,7 @@ TEST_CASE("a manifest of another schema says so, and one without the keys it nee
   CHECK(lacks(with("\"extent\":[6,5]", "\"extent\":[6,6]"), {"manifest.json", "model/a.weight", "impossible"}) == "");
   CHECK(lacks(with("\"extent\":[6,5]", "\"extent\":[5,5]"), {"data.h5"}) == "");
   Block a = make_block("model/a.weight", Dtype::f32, {6, 5}, {0, 0}, {6, 5});
-  CHECK(lacks(refusal([&] { checkpoint::Checkpoint(saved.path).read(a.slice); }), {"data.h5", "model/a.weight"}) ==
-        "");
+  CHECK(lacks(refusal([&] { checkpoint::Checkpoint(saved.path).read(a.slice); }), {"data.h5", "model/a.weight"}) == "");
   CHECK(lacks(with("\"file\":0", "\"file\":1"), {"manifest.json", "model/a.weight"}) == "");
   CHECK(lacks(with("data.h5", "../data.h5"), {"manifest.json", "../data.h5"}) == "");
   CHECK(lacks(with("tokenizer.json", "../x/tokenizer.json"), {"../x"}) == "");
