@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/main.h"
+#include "bench_checkpoint.h"
 #include "bench_comm.h"
 #include "bench_kernels.h"
 #include "bench_shard.h"
@@ -20,6 +21,7 @@ constexpr const char* kUsage =
     "  slice      layers of DeepSeek-V3's size on GPUs in any layout, with each operation's share of its ceiling\n"
     "  kernels    every kernel at the slice's sizes, beside the ceilings of the same run\n"
     "  comm       bus bandwidth of collectives between ranks, under mpirun\n"
+    "  checkpoint saving and loading beside dd, under mpirun too; what an asynchronous save costs\n"
     "  shard      reading packed rows, beside memcpy\n"
     "  tokenizer  encoding text, one thread\n";
 
@@ -37,9 +39,11 @@ int bench(const std::vector<std::string>& arguments) {
   if (arguments[0] == "slice") return eddy::bench_slice(rest);
   if (arguments[0] == "kernels") return eddy::bench_kernels(rest);
   if (arguments[0] == "comm") return eddy::bench_comm(rest);
+  if (arguments[0] == "checkpoint") return eddy::bench_checkpoint(rest);
   if (arguments[0] == "shard") return bench_shard(rest);
   if (arguments[0] == "tokenizer") return bench_tokenizer(rest);
-  eddy::fail_input("there is no benchmark '{}'; there are train, slice, kernels, comm, shard, tokenizer", arguments[0]);
+  eddy::fail_input("there is no benchmark '{}'; there are train, slice, kernels, comm, checkpoint, shard, tokenizer",
+                   arguments[0]);
 }
 }  // namespace
 

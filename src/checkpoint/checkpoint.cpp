@@ -2,99 +2,62 @@
 
 #include <fcntl.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "checkpoint/chunk_hashes.h"
+#include "base/parallel.h"
+#include "checkpoint/chunk_reader.h"
 #include "checkpoint/manifest.h"
 #include "io/file.h"
 #include "tensor/runs.h"
 
 namespace eddy::checkpoint {
 namespace fs = std::filesystem;
+namespace {
+constexpr int kThreads = 4;                                   // that read a large block
+constexpr std::int64_t kThreadBytes = std::int64_t{8} << 20;  // from so many bytes on each
+}  // namespace
 
 struct Checkpoint::Impl {
   fs::path dir;
-  std::string data_path;
   Manifest manifest;
-  io::Descriptor data;
   std::vector<TensorEntry> entries;
   std::map<std::string, std::size_t> index;
-  mutable std::map<std::size_t, std::vector<std::uint64_t>> hashes;  // of the tensors read so far
+  mutable std::vector<io::Descriptor> open_files;
+  mutable std::map<const StoredSlice*, std::vector<std::uint64_t>> hashes;  // of the slices read so far
 
-  const std::vector<std::uint64_t>& hashes_of(std::size_t i) const;
+  std::string path_of(std::uint32_t file) const { return (dir / manifest.files[file].name).string(); }
+  int open(std::uint32_t file) const;
+  SliceSource source(const StoredTensor& tensor, const StoredSlice& slice) const;
+  void verify_slice(const StoredTensor& tensor, const StoredSlice& slice) const;
 };
 
-namespace {
-
-/// A tensor's pieces, each read once and compared with its hash.
-class ChunkReader {
- public:
-  ChunkReader(const Extent& tensor, const std::vector<std::uint64_t>& hashes, int file, const std::string& path)
-      : t_(tensor), hashes_(hashes), file_(file), path_(path) {}
-
-  /// Bytes [first, first + count) of the tensor, in pieces: visit(data, bytes). Ascending calls read nothing twice.
-  template <class Visit>
-  void read(std::uint64_t first, std::uint64_t count, Visit&& visit) {
-    while (count > 0) {
-      const std::uint64_t chunk = first / kChunkBytes, within = first % kChunkBytes;
-      if (chunk != held_) load(chunk);
-      const std::uint64_t n = std::min(count, buffer_.size() - within);
-      visit(buffer_.data() + within, n);
-      first += n;
-      count -= n;
-    }
-  }
-
- private:
-  void load(std::uint64_t chunk) {
-    const std::uint64_t begin = chunk * kChunkBytes;
-    held_ = UINT64_MAX;
-    buffer_.resize(std::min(kChunkBytes, t_.bytes() - begin));
-    read_at(file_, buffer_.data(), buffer_.size(), t_.offset + begin, path_);
-    if (xxh3(buffer_.data(), buffer_.size()) != hashes_[chunk])
-      fail_input("{}: tensor '{}' is damaged (bytes {} to {} of it do not have their checksum)", path_, t_.name, begin,
-                 begin + buffer_.size());
-    held_ = chunk;
-  }
-  const Extent& t_;
-  const std::vector<std::uint64_t>& hashes_;
-  int file_;
-  const std::string& path_;
-  std::vector<char> buffer_;
-  std::uint64_t held_ = UINT64_MAX;
-};
-
-/// Appends stored elements to a block, widening bf16 where the block is f32.
-void append(const char* from, std::uint64_t bytes, Dtype stored, Dtype wanted, char*& out) {
-  if (stored == wanted) {
-    std::memcpy(out, from, bytes);
-    out += bytes;
-    return;
-  }
-  for (std::uint64_t i = 0; i < bytes; i += 2, out += 4) {  // pieces hold whole elements
-    std::uint16_t bits;
-    std::memcpy(&bits, from + i, 2);
-    const float value = bf16_to_float(bits);
-    std::memcpy(out, &value, 4);
-  }
+int Checkpoint::Impl::open(std::uint32_t file) const {
+  io::Descriptor& d = open_files[file];
+  if (d.get() < 0) d = io::Descriptor(::open(path_of(file).c_str(), O_RDONLY | O_CLOEXEC));
+  if (d.get() < 0) fail_input("{}: cannot be opened: {}", path_of(file), std::strerror(errno));
+  return d.get();
 }
 
-}  // namespace
-
-const std::vector<std::uint64_t>& Checkpoint::Impl::hashes_of(std::size_t i) const {
-  const auto it = hashes.find(i);
-  if (it != hashes.end()) return it->second;
-  const Extent& t = manifest.tensors[i];
-  std::vector<std::uint64_t> own(t.chunks());
-  read_at(data.get(), own.data(), own.size() * 8, manifest.checksums_offset + 8 * t.first_chunk, data_path);
-  if (combine(own.data(), own.size()) != t.xxh3)
-    fail_input("{}: the checksums of tensor '{}' are damaged", data_path, t.name);
-  return hashes.emplace(i, std::move(own)).first->second;
+SliceSource Checkpoint::Impl::source(const StoredTensor& t, const StoredSlice& s) const {
+  const auto [it, is_new] = hashes.try_emplace(&s);
+  if (is_new) {
+    std::vector<std::uint64_t> own(chunks_of(s.bytes(t.dtype)));
+    try {
+      read_at(open(s.file), own.data(), own.size() * 8, manifest.files[s.file].checksums_offset + 8 * s.first_chunk,
+              path_of(s.file));
+      if (combine(own.data(), own.size()) != s.xxh3)
+        fail_input("{}: the checksums of tensor '{}' are damaged", path_of(s.file), t.name);
+    } catch (...) {
+      hashes.erase(it);
+      throw;
+    }
+    it->second = std::move(own);
+  }
+  return {t.name, s.bytes(t.dtype), s.offset, it->second, open(s.file), path_of(s.file)};
 }
 
 Checkpoint::Checkpoint(const fs::path& dir) : impl_(std::make_unique<Impl>()) {
@@ -103,15 +66,16 @@ Checkpoint::Checkpoint(const fs::path& dir) : impl_(std::make_unique<Impl>()) {
   const std::string manifest_path = (dir / kManifestFile).string();
   if (!is_checkpoint(dir)) fail_input("{}: is no Eddy checkpoint: {} is missing", dir.string(), kManifestFile);
   m.manifest = from_text(io::read_file(manifest_path), manifest_path);
-  m.data_path = (dir / kDataFile).string();
-  m.data = io::Descriptor(::open(m.data_path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (m.data.get() < 0) fail_input("{}: cannot be opened: {}", m.data_path, std::strerror(errno));
-  if (const auto size = fs::file_size(m.data_path); size != m.manifest.data_bytes)
-    fail_input("{}: has {} bytes, its manifest says {}; it was cut off or altered", m.data_path, size,
-               m.manifest.data_bytes);
-  if (hash_structure(m.manifest, m.data.get(), m.data_path) != m.manifest.structure_xxh3)
-    fail_input("{}: is damaged (HDF5's own records do not have their checksum)", m.data_path);
-  for (const Extent& t : m.manifest.tensors) {
+  for (const DataFile& f : m.manifest.files) {
+    const fs::path path = dir / f.name;
+    std::error_code error;
+    const auto size = fs::file_size(path, error);
+    if (error) fail_input("{}: cannot be opened: {}", path.string(), error.message());
+    if (size != f.bytes)
+      fail_input("{}: has {} bytes, its manifest says {}; it was cut off or altered", path.string(), size, f.bytes);
+  }
+  m.open_files.resize(m.manifest.files.size());
+  for (const StoredTensor& t : m.manifest.tensors) {
     m.index[t.name] = m.entries.size();
     m.entries.push_back({t.name, t.dtype, t.shape});
   }
@@ -142,7 +106,7 @@ const TensorEntry& Checkpoint::entry(const std::string& name) const {
 
 void Checkpoint::read(const tensor::Slice& s) const {
   const TensorEntry& stored = entry(s.name);
-  const std::size_t i = impl_->index.at(s.name);
+  const StoredTensor& t = impl_->manifest.tensors[impl_->index.at(s.name)];
   if (stored.shape != s.global_shape)
     fail_input("{}: tensor '{}' has shape {}, the model asks for {}", impl_->dir.string(), s.name,
                nlohmann::json(stored.shape).dump(), nlohmann::json(s.global_shape).dump());
@@ -150,15 +114,37 @@ void Checkpoint::read(const tensor::Slice& s) const {
     fail_input("{}: tensor '{}' is stored as {}, the program asks for {}", impl_->dir.string(), s.name,
                name_of(stored.dtype), name_of(s.view.dtype));
   if (!s.view.contiguous()) fail_run("tensor '{}': a contiguous block is needed", s.name);
-  ChunkReader reader(impl_->manifest.tensors[i], impl_->hashes_of(i), impl_->data.get(), impl_->data_path);
-  const std::uint64_t width = size_of(stored.dtype);
+  const tensor::Block wanted{s.begin, s.view.shape.vector()};
   char* out = static_cast<char*>(s.view.data);
-  tensor::for_each_run(
-      stored.shape, s.begin, s.view.shape.vector(), [&](std::int64_t global, std::int64_t, std::int64_t count) {
-        reader.read(
-            static_cast<std::uint64_t>(global) * width, static_cast<std::uint64_t>(count) * width,
-            [&](const char* from, std::uint64_t bytes) { append(from, bytes, stored.dtype, s.view.dtype, out); });
+  std::int64_t found = 0;
+  for (const StoredSlice& slice : t.slices) {
+    const tensor::Block there{slice.begin, slice.extent}, common = tensor::intersection(there, wanted);
+    if (common.numel() == 0) continue;
+    found += common.numel();
+    const SliceSource source = impl_->source(t, slice);
+    // a large block's parts along its first dimension that has any, to a thread each
+    std::size_t axis = 0;
+    while (axis < common.extent.size() && common.extent[axis] == 1) ++axis;
+    const std::int64_t bytes = common.numel() * static_cast<std::int64_t>(size_of(t.dtype));
+    const std::int64_t rows = axis < common.extent.size() ? common.extent[axis] : 1;
+    const auto parts = std::min<std::int64_t>({rows, kThreads, bytes / kThreadBytes + 1});
+    parallel_for(kThreads, static_cast<std::size_t>(parts), [&](std::size_t i) {
+      tensor::Block part = common;
+      const auto p = static_cast<std::int64_t>(i);
+      if (axis < common.extent.size()) {
+        part.begin[axis] = common.begin[axis] + rows * p / parts;
+        part.extent[axis] = rows * (p + 1) / parts - rows * p / parts;
+      }
+      SliceReader reader(source, t.dtype, s.view.dtype);
+      tensor::for_each_shared_run(there, wanted, part, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
+        reader.read(static_cast<std::uint64_t>(from), static_cast<std::uint64_t>(count),
+                    out + static_cast<std::size_t>(to) * size_of(s.view.dtype));
       });
+    });
+  }
+  if (found != wanted.numel())
+    fail_input("{}: tensor '{}' is not whole: {} of {} elements asked for are stored", impl_->dir.string(), s.name,
+               found, wanted.numel());
 }
 
 std::vector<fs::path> Checkpoint::attachments() const {
@@ -167,17 +153,45 @@ std::vector<fs::path> Checkpoint::attachments() const {
   return paths;
 }
 
-void Checkpoint::verify(const std::function<void(std::uint64_t)>& progress) const {
+void Checkpoint::Impl::verify_slice(const StoredTensor& t, const StoredSlice& s) const {
+  const SliceSource from = source(t, s);
+  const std::uint64_t parts = (from.bytes + kThreadBytes - 1) / kThreadBytes;
+  parallel_for(kThreads, parts, [&](std::size_t i) {
+    SliceReader(from, Dtype::u8, Dtype::u8)
+        .check(i * kThreadBytes, std::min<std::uint64_t>(from.bytes, (i + 1) * kThreadBytes));
+  });
+}
+
+void Checkpoint::verify(const std::function<void(std::uint64_t)>& progress, int rank, int ranks) const {
+  verify_rest(rank, ranks);
   std::uint64_t done = 0;
-  for (std::size_t i = 0; i < impl_->entries.size(); ++i) {
-    const Extent& t = impl_->manifest.tensors[i];
-    ChunkReader reader(t, impl_->hashes_of(i), impl_->data.get(), impl_->data_path);
-    reader.read(0, t.bytes(), [&](const char*, std::uint64_t bytes) {
-      done += bytes;
+  std::size_t turn = 0;
+  for (const StoredTensor& t : impl_->manifest.tensors) {
+    std::uint64_t bytes = 0;
+    for (const StoredSlice& s : t.slices) {
+      bytes += s.bytes(t.dtype);
+      if (static_cast<int>(turn++ % static_cast<std::size_t>(ranks)) != rank) continue;
+      impl_->verify_slice(t, s);
+      impl_->hashes.erase(&s);
+      done += s.bytes(t.dtype);
       if (progress) progress(done);
-    });
+    }
+    if (bytes != t.bytes())
+      fail_input("{}: tensor '{}' is not whole: {} of {} bytes are stored", impl_->dir.string(), t.name, bytes,
+                 t.bytes());
   }
+}
+
+void Checkpoint::verify_rest(int rank, int ranks) const {
+  auto next = [&, turn = std::size_t{0}]() mutable {
+    return static_cast<int>(turn++ % static_cast<std::size_t>(ranks)) == rank;
+  };
+  for (std::uint32_t f = 0; f < impl_->manifest.files.size(); ++f)
+    if (next() && hash_structure(impl_->manifest, f, impl_->open(f), impl_->path_of(f)) !=
+                      impl_->manifest.files[f].structure_xxh3)
+      fail_input("{}: is damaged (HDF5's own records do not have their checksum)", impl_->path_of(f));
   for (const Attachment& a : impl_->manifest.attachments) {
+    if (!next()) continue;
     const fs::path path = impl_->dir / kAttachmentFolder / a.name;
     const Attachment found = describe_file(path);
     if (found.bytes != a.bytes || found.xxh3 != a.xxh3)

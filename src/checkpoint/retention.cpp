@@ -5,6 +5,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/manifest.h"
 #include "io/file.h"
+#include "io/file_system.h"
 
 namespace eddy::checkpoint {
 namespace fs = std::filesystem;
@@ -38,21 +39,32 @@ std::vector<fs::path> list(const fs::path& dir) {
   return paths;
 }
 
-void prune(const fs::path& dir, int keep) {
+void prune(const fs::path& dir, const Retention& retention, io::FileSystem* given) {
+  io::FileSystem& files = given ? *given : io::disk();
   const std::vector<fs::path> all = list(dir);
-  const std::size_t kept = static_cast<std::size_t>(std::max(keep, 1));
+  const std::size_t kept = static_cast<std::size_t>(std::max(retention.keep, 1));
   for (std::size_t i = 0; i + kept < all.size(); ++i) {
+    const std::string name = all[i].filename().string();
+    if (retention.every > 0 && *step_of(name) % retention.every == 0) continue;
+    if (retention.always.filename() == name) continue;
     // first out of the list, in one step, so that a crash leaves no half of a checkpoint under its name
     const fs::path going = all[i].string() + ".tmp";
-    fs::remove_all(going);
-    io::rename_durably(all[i], going);
+    io::remove_all(files, going);
+    io::rename_durably(files, all[i], going);
   }
   std::vector<fs::path> leftovers;
   std::error_code error;
   for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error))
     if (it->path().filename().string().starts_with("step-") && it->path().extension() == ".tmp")
       leftovers.push_back(it->path());
-  for (const fs::path& path : leftovers) fs::remove_all(path);
+  for (const fs::path& path : leftovers) io::remove_all(files, path);
+}
+
+fs::path set_aside(const fs::path& checkpoint) {
+  const fs::path aside = checkpoint.string() + ".damaged";
+  fs::remove_all(aside);
+  io::rename_durably(checkpoint, aside);
+  return aside;
 }
 
 }  // namespace eddy::checkpoint

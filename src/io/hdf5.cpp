@@ -5,6 +5,7 @@
 
 #include "comm/abort.h"
 #include "io/hdf5_check.h"
+#include "io/hdf5_image.h"
 
 namespace eddy::io {
 using namespace detail;
@@ -35,12 +36,14 @@ H5Id access_list(const H5Options& options) {
   // The 1.10 format has checksums over all its metadata, so a flipped bit there is found on reading.
   good = good && H5Pset_libver_bounds(list.get(), H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0;
   good = good && H5Pset_alignment(list.get(), options.aligned_from, std::max<std::uint64_t>(options.alignment, 1)) >= 0;
+  if (options.record_block) good = good && H5Pset_meta_block_size(list.get(), options.record_block) >= 0;
   good = good && H5Pset_fclose_degree(list.get(), H5F_CLOSE_SEMI) >= 0;
   if (options.comm != MPI_COMM_NULL) {
     good = good && H5Pset_fapl_mpio(list.get(), options.comm, MPI_INFO_NULL) >= 0;
     good = good && H5Pset_all_coll_metadata_ops(list.get(), true) >= 0 &&
            H5Pset_coll_metadata_write(list.get(), true) >= 0;
   }
+  if (options.image) good = good && use_image(list.get(), *options.image);
   if (!good) fail_run("HDF5 refuses the file access options: {}", deepest_message());
   return list;
 }

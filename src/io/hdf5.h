@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,12 @@ H5Type h5_type_of<float>();
 template <>
 H5Type h5_type_of<double>();
 
+/// HDF5's own records of a file that was laid out in memory: its datasets have their places, but no bytes.
+struct H5Image {
+  std::uint64_t bytes = 0;                     ///< size of the file
+  std::map<std::uint64_t, std::string> parts;  ///< by offset, disjoint; what lies in no part and no dataset is zero
+};
+
 enum class H5Transfer { independent, collective };
 
 struct H5Options {
@@ -44,6 +51,8 @@ struct H5Options {
   bool locking = false;            ///< flock the file (many parallel file systems refuse)
   std::uint64_t alignment = 64;    ///< bytes: where objects of at least ...
   std::uint64_t aligned_from = 1;  ///< ... this size begin in the file
+  std::uint64_t record_block = 0;  ///< bytes in which HDF5 takes space for its records; 0: its default
+  H5Image* image = nullptr;        ///< create() lays the file out there, complete when it is closed; no disk is touched
 };
 
 /// A region of a dataset. A count of 0 in any dimension selects nothing: how a rank takes part in a collective call

@@ -46,6 +46,8 @@ struct Plan {
         layout(c.parallel.layout(ranks, model::divisors(choice.config))),
         micro_batches(c.train.global_batch > 0 ? c.train.micro_batches(layout.dp()) : layout.pp),
         memory(choice.config, layout, engine_options(c, choice.mtp), c.train.micro_batch, micro_batches) {}
+  /// Do the ranks hold copies of what a checkpoint saves?
+  bool copies() const { return config.checkpoint.copies(config.run.device == "cuda"); }
   /// Is each rank printed by itself?
   bool every_rank() const { return config.verbose || layout.world <= kRanksInFull; }
 };
@@ -91,19 +93,20 @@ void add_head(const Plan& plan, std::string& out) {
 /// differ by a row).
 void add_memory(Plan& plan, std::string& out) {
   const int size = plan.layout.stage_size();
-  out +=
-      fmt::format("\nbytes of a rank in {}{}; activations: at the most, train.recompute = {}\n",
-                  plan.config.train.dtype == "bf16" ? "bf16 with float32 masters" : "float32",
-                  plan.every_rank() ? "" : ", the most of any rank of a stage", plan.config.train.recompute);
+  out += fmt::format("\nbytes of a rank in {}{}; activations: at the most, train.recompute = {}\n",
+                     plan.config.train.dtype == "bf16" ? "bf16 with float32 masters" : "float32",
+                     plan.every_rank() ? "" : ", the most of any rank of a stage", plan.config.train.recompute);
   const bool masters = plan.config.train.dtype == "bf16";
   const auto line = [&](const std::string& ranks, int stage, const std::vector<std::string>& columns) {
     out += fmt::format("{:<12}{:<7}{:<24}{:>12}\n", ranks, stage < 0 ? "stage" : fmt::format("{}", stage),
                        stage < 0 ? "layers" : layers_text(plan, stage), fmt::join(columns, "  "));
   };
-  const auto columns = [masters](const RankMemory& m) {
+  const bool copies = plan.copies();
+  const auto columns = [masters, copies](const RankMemory& m) {
     std::vector<std::size_t> bytes{m.values, m.gradients};
     if (masters) bytes.push_back(m.masters);
     bytes.insert(bytes.end(), {m.moments, m.activations, m.total()});
+    if (copies) bytes.push_back(m.checkpoint);
     std::vector<std::string> c;
     for (const std::size_t n : bytes) c.push_back(fmt::format("{:>12}", bytes_text(static_cast<double>(n))));
     return c;
@@ -111,6 +114,7 @@ void add_memory(Plan& plan, std::string& out) {
   std::vector<std::string> titles{"  parameters", "   gradients"};
   if (masters) titles.push_back("     masters");
   titles.insert(titles.end(), {"     moments", " activations", "       total"});
+  if (copies) titles.push_back("checkpoint *");
   line(plan.every_rank() ? "rank" : "ranks", -1, titles);
   double all = 0;
   for (int stage = 0; stage < plan.layout.pp; ++stage) {
@@ -120,12 +124,14 @@ void add_memory(Plan& plan, std::string& out) {
       all += static_cast<double>(m.total());
       if (plan.every_rank()) line(fmt::format("{}", rank), stage, columns(m));
       for (const auto column : {&RankMemory::values, &RankMemory::gradients, &RankMemory::masters, &RankMemory::moments,
-                                &RankMemory::activations})
+                                &RankMemory::activations, &RankMemory::checkpoint})
         most.*column = std::max(most.*column, m.*column);
     }
     if (!plan.every_rank()) line(fmt::format("{}..{}", stage * size, (stage + 1) * size - 1), stage, columns(most));
   }
   out += fmt::format("all ranks together: {}\n", bytes_text(all));
+  if (copies)
+    out += "* in host memory beside the total: the copy of a checkpoint that is written while training goes on\n";
 }
 
 void add_rank_tensors(const Plan& plan, int rank, std::string& out) {
@@ -193,8 +199,13 @@ ordered_json as_json(Plan& plan) {
   for (const auto& range : plan.memory.stages().stages) j["stages"].push_back({range.first, range.last});
   for (int rank = 0; rank < l.world; ++rank) {
     const RankMemory r = plan.memory.of(rank);
-    ordered_json one{{"rank", rank},         {"values", r.values},   {"gradients", r.gradients},
-                     {"masters", r.masters}, {"moments", r.moments}, {"activations", r.activations}};
+    ordered_json one{{"rank", rank},
+                     {"values", r.values},
+                     {"gradients", r.gradients},
+                     {"masters", r.masters},
+                     {"moments", r.moments},
+                     {"activations", r.activations},
+                     {"checkpoint_copy", plan.copies() ? r.checkpoint : 0}};
     if (plan.every_rank())
       for (const auto& info : plan.memory.parameters(rank))
         one["tensors"].push_back({{"name", info.name},

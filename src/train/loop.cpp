@@ -29,6 +29,8 @@ Loop::Loop(const LoopParts& parts, const Progress& progress)
       flops_per_token_(
           3 * model::forward_flops_per_token(parts.choice.config, parts.choice.mtp, parts.config.train.seq_len)),
       first_step_(progress.step),
+      saver_(*parts.engine.groups().world, parts.engine.stream()),
+      saving_step_(progress.step),
       saved_step_(progress.step),
       bar_("training", static_cast<std::uint64_t>(parts.total_steps - progress.step), "steps") {
   if (p_.engine.groups().world->rank() == 0) metrics_.emplace(p_.dir.metrics());
@@ -36,15 +38,18 @@ Loop::Loop(const LoopParts& parts, const Progress& progress)
 
 Loop::Agreed Loop::agree(const Engine::Result& result, double data_wait_s) {
   const bool experts = result.load.max > 0;
-  double most[7] = {p_.stop.asked() ? 1.0 : 0.0,
+  const auto saving = saver_.local();
+  double most[9] = {p_.stop.asked() ? 1.0 : 0.0,
                     data_wait_s,
                     static_cast<double>(p_.engine.peak_bytes()),
                     static_cast<double>(resident_bytes()),
                     experts ? result.load.max : 0,
                     experts ? -result.load.min : -1e300,
-                    static_cast<double>(result.load.waves)};
-  p_.engine.groups().world->all_reduce(most, 7, Dtype::f64, comm::Reduce::max);
-  Agreed agreed{most[0] > 0, most[1], most[2], most[3], {}, {}, {}};
+                    static_cast<double>(result.load.waves),
+                    saving.busy ? 1.0 : 0.0,
+                    saving.failed ? 1.0 : 0.0};
+  p_.engine.groups().world->all_reduce(most, 9, Dtype::f64, comm::Reduce::max);
+  Agreed agreed{most[0] > 0, {most[7] > 0, most[8] > 0}, most[1], most[2], most[3], {}, {}, {}};
   if (most[4] > 0) {
     agreed.load_max = most[4];
     agreed.load_min = -most[5];
@@ -64,6 +69,7 @@ StepMetrics Loop::train_one(bool& stop) {
   const auto result = p_.engine.step(batches, m.lr);
   const Agreed agreed = agree(result, waited);
   m.step_time_s = seconds() - begin;
+  continue_save(agreed.saving);
 
   const std::int64_t tokens = train.global_batch * train.seq_len;
   progress_.step += 1;
@@ -101,29 +107,95 @@ bool Loop::validate(StepMetrics& metrics) {
   return result.stopped;
 }
 
-void Loop::save() {
+void Loop::begin_save(bool last) {
   if (saved_step_ == progress_.step) return;
-  const auto folder = p_.dir.checkpoint(progress_.step);
-  auto& optimizer = p_.engine.optimizer();
-  auto& world = *p_.engine.groups().world;
+  finish_save(last);
   const double begin = seconds();
-  std::vector<tensor::Slice> owned = optimizer.owned();
-  checkpoint::SaveOptions options{.fill = {}, .attachments = p_.attachments, .progress = {}};
-  std::vector<const void*> on_gpu;  // where each block lies; it comes to the host when it is written
-  if (const auto& stream = p_.engine.stream(); stream.on_gpu()) {
-    for (auto& slice : owned) on_gpu.push_back(std::exchange(slice.view.data, nullptr));
-    options.fill = [&](std::size_t i, void* host) {
-      device::copy_to_host(stream, on_gpu[i], host, owned[i].view.bytes());
-    };
-  }
+  const auto& c = p_.config.checkpoint;
+  auto& optimizer = p_.engine.optimizer();
+  checkpoint::Saver::Job job;
+  job.dir = p_.dir.checkpoint(progress_.step);
+  job.meta = describe(p_.choice, p_.config, progress_, optimizer.updates(), p_.tokenizer_hash, p_.data_hash, p_.bits);
+  job.owned = optimizer.owned();
+  job.options.attachments = p_.attachments;
+  job.options.ranks_per_file = c.ranks_per_file;
+  job.options.threads = c.threads;
+  job.options.direct = c.direct;
+  job.copy = p_.engine.stream().on_gpu() || (c.async && !last);
+  job.committed = [&c, &dir = p_.dir, path = job.dir] {
+    checkpoint::prune(dir.checkpoints(), {c.keep, static_cast<std::uint64_t>(c.keep_every), path});
+  };
   p_.session.set_timeout(p_.config.comm.while_files());
-  checkpoint::save(world, folder,
-                   describe(p_.choice, p_.config, progress_, optimizer.updates(), p_.tokenizer_hash, p_.bits), owned,
-                   options);
-  on_rank_0(world, [&] { checkpoint::prune(p_.dir.checkpoints(), p_.config.checkpoint.keep); });
+  saving_step_ = progress_.step;
+  try {
+    saver_.begin(std::move(job));
+  } catch (const Error& e) {
+    if (last) throw;
+    save_failed(e);
+  }
   p_.session.set_timeout(p_.config.comm.timeout_s);
-  saved_step_ = progress_.step;
-  log::info("step {}: checkpoint {} in {}", progress_.step, folder.string(), duration(seconds() - begin));
+  stall_s_ += seconds() - begin;
+}
+
+void Loop::continue_save(const checkpoint::Saver::Local& any) {
+  if (!saver_.active() || any.busy) return;
+  const double begin = seconds();
+  try {
+    if (saver_.advance(false, any.failed)) saved();
+  } catch (const Error& e) {
+    save_failed(e);
+  }
+  stall_s_ += seconds() - begin;
+}
+
+void Loop::finish_save(bool last) {
+  if (!saver_.active()) return;
+  const double begin = seconds();
+  p_.session.set_timeout(p_.config.comm.while_files());
+  try {
+    saver_.wait();
+    saved();
+  } catch (const Error& e) {
+    if (last && saving_step_ == progress_.step) throw;
+    save_failed(e, last);  // the last one is still to come
+  }
+  p_.session.set_timeout(p_.config.comm.timeout_s);
+  const double waited = seconds() - begin;
+  stall_s_ += waited;
+  if (saving_step_ != progress_.step)
+    log::info("step {}: waited {} for the checkpoint of step {} to be written", progress_.step, duration(waited),
+              saving_step_);
+}
+
+void Loop::saved() {
+  auto& world = *p_.engine.groups().world;
+  double slowest = saver_.write_seconds();
+  auto bytes = static_cast<std::int64_t>(saver_.bytes());
+  world.all_reduce(&slowest, 1, Dtype::f64, comm::Reduce::max);
+  world.all_reduce(&bytes, 1, Dtype::i64, comm::Reduce::sum);
+  saved_step_ = saving_step_;
+  failed_saves_ = 0;
+  saved_.ckpt_write_s = slowest;
+  saved_.ckpt_bytes = static_cast<std::uint64_t>(bytes);
+  log::info("checkpoint {}: {} written in {}", p_.dir.checkpoint(saved_step_).string(),
+            bytes_text(static_cast<double>(bytes)), duration(slowest));
+}
+
+/// The run goes on, once: the next save may find room.
+void Loop::save_failed(const Error& e, bool bear) {
+  saved_.ckpt_failed = ++failed_saves_;
+  if (failed_saves_ > 1 && !bear) throw e;
+  log::error("the checkpoint of step {} failed: {}. The run goes on, and ends if the next one fails as well",
+             saving_step_, e.what());
+}
+
+void Loop::write(StepMetrics& m) {
+  if (saved_.ckpt_write_s || saved_.ckpt_failed || stall_s_ > 0) m.ckpt_stall_s = std::exchange(stall_s_, 0);
+  m.ckpt_write_s = saved_.ckpt_write_s;
+  m.ckpt_bytes = saved_.ckpt_bytes;
+  m.ckpt_failed = saved_.ckpt_failed;
+  saved_ = {};
+  if (metrics_) metrics_->write(m);
 }
 
 void Loop::show(const StepMetrics& m) {
@@ -144,10 +216,13 @@ Exit Loop::run() {
     const bool last = metrics.step == p_.total_steps;
     const auto due = [&](std::int64_t every) { return last || (every > 0 && metrics.step % every == 0); };
     if (p_.validation && !stop && due(config.train.validate_every)) stop = validate(metrics);
-    if (metrics_) metrics_->write(metrics);
+    const bool hopeless = bad_in_a_row_ > config.train.max_bad_steps, final = last || stop || hopeless,
+               save = final || due(config.checkpoint.every);
+    // A step's line is written before its checkpoint can stand: who resumes from it finds the line.
+    if (save) begin_save(final);
+    write(metrics);
     show(metrics);
-    const bool hopeless = bad_in_a_row_ > config.train.max_bad_steps;
-    if (stop || hopeless || due(config.checkpoint.every)) save();
+    if (save && (final || !config.checkpoint.async)) finish_save(final);
     if (hopeless)
       fail_run(
           "{} steps in a row had a loss or gradient that is not finite (train.max_bad_steps = {}): stopped at step {}. "

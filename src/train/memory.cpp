@@ -47,6 +47,11 @@ RankMemory MemoryPlan::of(int rank) {
     m.gradients += all * sizeof(float);
     m.moments += 2 * own * size_of(options_.adamw.moments);
     m.masters += options_.stage.dtype == Dtype::f32 ? 0 : own * sizeof(float);
+    m.checkpoint += own * (sizeof(float) + 2 * size_of(options_.adamw.moments));
+    if (parallel::members(layout_, kind, rank).front() == rank)  // what is not trained is saved by the first replica
+      for (const auto& info : infos)
+        if (!info.trainable && !info.tied_copy && info.replicas == kind)
+          m.checkpoint += static_cast<std::size_t>(info.numel()) * size_of(info.dtype);
   }
   const auto [held, fresh] = activations_.try_emplace({at.pp, at.tp});
   if (fresh) {
@@ -118,20 +123,26 @@ void require_gpu_memory(comm::Session& session, const Device& device, MemoryPlan
 }
 }  // namespace
 
-void require_memory(comm::Session& session, const Device& device, MemoryPlan& plan) {
-  if (device.on_gpu()) return require_gpu_memory(session, device, plan);
+void require_memory(comm::Session& session, const Device& device, MemoryPlan& plan, bool copies) {
+  if (device.on_gpu()) require_gpu_memory(session, device, plan);
   const auto available = static_cast<double>(available_bytes());
-  const double need = static_cast<double>(plan.of(session.rank()).total()) * session.local_size();
+  const RankMemory m = plan.of(session.rank());
+  const double need =
+      static_cast<double>((device.on_gpu() ? 0 : m.total()) + (copies ? m.checkpoint : 0)) * session.local_size();
   double worst = available > 0 ? need / available : 0;
   session.world().all_reduce(&worst, 1, Dtype::f64, comm::Reduce::max);
   if (worst <= 1) return;
   fail_input(
       "the run does not fit: the fullest host needs {:.2f} times the memory it has (rank {}'s host: {} for its {} "
       "ranks, {} "
-      "available). More ranks on more hosts, a smaller train.micro_batch or train.seq_len, or train.recompute = full "
-      "need "
-      "less; --check prints every rank's memory",
-      worst, session.rank(), bytes_text(need), session.local_size(), bytes_text(available));
+      "available{}). More ranks on more hosts, {}need less; --check prints every rank's memory",
+      worst, session.rank(), bytes_text(need), session.local_size(), bytes_text(available),
+      copies ? fmt::format("; {} of it copies of the checkpoint being written",
+                           bytes_text(static_cast<double>(m.checkpoint) * session.local_size()))
+             : "",
+      device.on_gpu() ? "or optim.moments = bf16 "
+                      : fmt::format("a smaller train.micro_batch or train.seq_len, train.recompute = full{} ",
+                                    copies ? ", or checkpoint.async = off" : ""));
 }
 
 }  // namespace eddy::train

@@ -18,6 +18,7 @@ struct RankMemory {
   std::size_t masters = 0;                ///< float32 copies of parameters of another type
   std::size_t moments = 0;
   std::size_t activations = 0;  ///< held for backward passes at the fullest moment, whatever the routing; an estimate
+  std::size_t checkpoint = 0;   ///< its part of a checkpoint: in host memory while that is written, not in total()
   std::size_t total() const { return values + gradients + masters + moments + activations; }
 };
 
@@ -45,8 +46,8 @@ class MemoryPlan {
   std::map<std::pair<int, int>, std::size_t> activations_;        // by stage, TP rank
 };
 
-/// Throws Error (status 2) on every rank when a host, or a GPU, has less memory than its ranks will hold. Collective
-/// over the session's world.
-void require_memory(comm::Session& session, const Device& device, MemoryPlan& plan);
+/// Throws Error (status 2) on every rank when a host, or a GPU, has less memory than its ranks will hold; `copies`: the
+/// host also holds their copies of a checkpoint. Collective over the session's world.
+void require_memory(comm::Session& session, const Device& device, MemoryPlan& plan, bool copies);
 
 }  // namespace eddy::train

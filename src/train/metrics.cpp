@@ -23,7 +23,7 @@ std::string StepMetrics::json() const {
                            {"tflops_per_rank", tflops_per_rank},
                            {"mem_peak_bytes", mem_peak_bytes},
                            {"host_rss_bytes", host_rss_bytes}};
-  const auto put = [&](const char* key, const std::optional<double>& value) {
+  const auto put = [&](const char* key, const auto& value) {
     if (value) j[key] = *value;
   };
   put("mtp_loss", mtp_loss);
@@ -35,6 +35,10 @@ std::string StepMetrics::json() const {
   j["skipped_steps"] = skipped_steps;
   put("val_loss", val_loss);
   put("val_ppl", val_ppl);
+  put("ckpt_stall_s", ckpt_stall_s);
+  put("ckpt_write_s", ckpt_write_s);
+  put("ckpt_bytes", ckpt_bytes);
+  put("ckpt_failed", ckpt_failed);
   return j.dump();
 }
 

@@ -29,6 +29,11 @@ struct StepMetrics {
   std::optional<std::int64_t> expert_waves;
   std::int64_t skipped_steps = 0;           ///< so far: steps whose loss or gradient was not finite
   std::optional<double> val_loss, val_ppl;  ///< on validation steps
+  std::optional<double> ckpt_stall_s;       ///< training stood still for checkpoints since the last line: copies, waits
+  std::optional<double> ckpt_write_s;  ///< of a checkpoint finished since the last line: until the slowest rank's data
+                                       ///< were on the disk
+  std::optional<std::uint64_t> ckpt_bytes;  ///< its tensors, all ranks together
+  std::optional<std::int64_t> ckpt_failed;  ///< saves in a row that have failed, where the last one did
 
   std::string json() const;  ///< one line, without its end; what is not finite is null
 };

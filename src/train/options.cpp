@@ -102,8 +102,23 @@ optim::Schedule OptimOptions::make_schedule(std::int64_t total_steps) const {
 void CheckpointOptions::add_to(Options& o) {
   o.add("checkpoint.every", &every, "steps between checkpoints (0: only at the end, and when stopped)", {.min = 0});
   o.add("checkpoint.keep", &keep, "checkpoints that are kept, the newest", {.min = 1});
-  o.add("checkpoint.resume", &resume, "auto (from the run's newest checkpoint, if any), never, or a checkpoint's path");
-  o.add("checkpoint.verify", &verify, "compare the checksums of the checkpoint that is resumed from");
+  o.add("checkpoint.keep_every", &keep_every, "checkpoints whose step is a multiple of this stay, too (0: none)",
+        {.min = 0});
+  o.add("checkpoint.resume", &resume,
+        "auto (from the run's newest checkpoint that is whole, if there is any), never, or a checkpoint's path");
+  o.add("checkpoint.verify", &verify,
+        "when resuming also compare what loading does not (HDF5's records, files carried along); what is loaded always "
+        "is compared with its checksums");
+  o.add("checkpoint.async", &async,
+        "write a copy of the state while training goes on; needs host memory for it (off: training waits; a GPU's "
+        "state is copied either way)");
+  o.add("checkpoint.ranks_per_file", &ranks_per_file,
+        "ranks that share a data file: the ranks of a node, or more where a file system is slow at many files",
+        {.min = 1});
+  o.add("checkpoint.threads", &threads, "threads of a rank that write a checkpoint", {.min = 1, .max = 256});
+  o.add("checkpoint.direct", &direct, "write past the page cache (O_DIRECT) where the file system can");
+  o.add("checkpoint.cast_moments", &cast_moments,
+        "resume from a checkpoint whose optimizer moments are of another type than optim.moments");
 }
 
 void RunOptions::add_to(Options& o) {

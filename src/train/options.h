@@ -70,8 +70,16 @@ struct OptimOptions {
 struct CheckpointOptions {
   std::int64_t every = 0;       ///< steps; 0: at the end (and when stopped) only
   int keep = 3;                 ///< the newest that stay
+  std::int64_t keep_every = 0;  ///< and those whose step is a multiple of it; 0: none
   std::string resume = "auto";  ///< auto, never, or a checkpoint's path
-  bool verify = true;           ///< compare the checksums of what is resumed from
+  bool verify = true;           ///< on resume also compare what a load does not read
+  bool async = true;            ///< write a copy while training goes on
+  int ranks_per_file = 8;       ///< a usual node's: one node writes a file
+  int threads = 4;              ///< of a rank, that write
+  bool direct = true;           ///< O_DIRECT where the file system can
+  bool cast_moments = false;    ///< resume from moments of another type
+  /// Is a copy of the state held in host memory?
+  bool copies(bool on_gpu) const { return on_gpu || (async && every > 0); }
   void add_to(Options& options);
 };
 

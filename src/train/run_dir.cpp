@@ -46,6 +46,43 @@ std::optional<fs::path> RunDir::find_resume(const std::string& resume) const {
   return asked;
 }
 
+namespace {
+/// What is wrong with a checkpoint as far as opening shows; empty: nothing.
+std::string trouble(const fs::path& path) {
+  try {
+    const checkpoint::Checkpoint opened(path);
+    return "";
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+}  // namespace
+
+RunDir::Resume RunDir::choose_resume(const std::string& resume) const {
+  Resume choice{find_resume(resume), {}};
+  while (resume == "auto" && choice.from) {
+    const std::string what = trouble(*choice.from);
+    if (what.empty()) break;
+    choice.damaged.emplace_back(*choice.from, what);
+    choice.from.reset();
+    for (const fs::path& older : checkpoint::list(checkpoints()))
+      if (older < choice.damaged.back().first) choice.from = older;
+  }
+  if (!choice.from && !choice.damaged.empty())
+    fail_input(
+        "{} holds {} checkpoint(s), and none can be opened; the newest: {}. To begin again from step 0, give another "
+        "run.dir",
+        root.string(), choice.damaged.size(), choice.damaged.front().second);
+  return choice;
+}
+
+std::optional<fs::path> RunDir::before(const fs::path& newer) const {
+  const auto all = checkpoint::list(checkpoints());
+  for (auto it = all.rbegin(); it != all.rend(); ++it)
+    if (*it < newer && trouble(*it).empty()) return *it;
+  return {};
+}
+
 void RunDir::begin(std::int64_t step, const std::string& config_ini, const std::string& attempt) const {
   if (fs::exists(config()) && io::read_file(config()) != config_ini)
     fs::rename(config(), log() / fmt::format("config-before-{}.ini", attempt));

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace eddy::train {
 
@@ -22,6 +24,16 @@ struct RunDir {
   /// The checkpoint that a run with this checkpoint.resume goes on from; none: from the beginning. Throws Error (status
   /// 2): a path without a checkpoint; never, where checkpoints lie; a path, where later checkpoints lie.
   std::optional<std::filesystem::path> find_resume(const std::string& resume) const;
+  struct Resume {
+    std::optional<std::filesystem::path> from;
+    /// Newer ones that cannot be opened, with what is wrong; newest first.
+    std::vector<std::pair<std::filesystem::path, std::string>> damaged;
+  };
+  /// The same, but with auto the newest whose manifest is whole and whose files are there. Throws Error (status 2) also
+  /// when there are checkpoints and none can be opened.
+  Resume choose_resume(const std::string& resume) const;
+  /// The newest checkpoint before this one that can be opened, if any.
+  std::optional<std::filesystem::path> before(const std::filesystem::path& checkpoint) const;
   /// Before a run's first step: keeps config.ini, and moves what an earlier attempt left there, and its metrics after
   /// `step`, to log/. `attempt` tells this start from others (a time).
   void begin(std::int64_t step, const std::string& config_ini, const std::string& attempt) const;

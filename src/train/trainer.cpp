@@ -2,11 +2,13 @@
 
 #include <chrono>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "checkpoint/agree.h"
 #include "checkpoint/checkpoint.h"
 #include "io/file.h"
 #include "io/run_lock.h"
@@ -99,6 +101,40 @@ std::vector<fs::path> attachments(const Config& config) {
   return found;
 }
 
+/// Rank 0's choice, on every rank.
+RunDir::Resume share(comm::Communicator& world, const std::function<RunDir::Resume()>& choose) {
+  RunDir::Resume choice;
+  on_rank_0(world, [&] { choice = choose(); });
+  std::string path = choice.from ? choice.from->string() : "";
+  checkpoint::broadcast_bytes(world, path, 0);
+  if (!path.empty()) choice.from = path;
+  return choice;
+}
+
+/// Rank 0: says that a checkpoint is damaged, and takes it out of the way of those that will come.
+void pass_over(const fs::path& damaged, const std::string& what, const fs::path& instead) {
+  const fs::path aside = checkpoint::set_aside(damaged);
+  log::error("checkpoint {} is damaged: {}", damaged.string(), what);
+  log::error("it is now {}; going on from {}", aside.filename().string(), instead.string());
+}
+
+/// Loads `from`, or with checkpoint.resume = auto, where that is damaged, the newest before it that is whole, which
+/// then is `from`.
+Progress resume_from(std::optional<fs::path>& from, const RunDir& dir, const Config& config,
+                     const std::function<Progress(const fs::path&)>& load, comm::Communicator& world) {
+  for (;;) try {
+      return load(*from);
+    } catch (const Unloadable& e) {
+      const fs::path damaged = *from;
+      const auto older = share(world, [&] {
+        return RunDir::Resume{config.checkpoint.resume == "auto" ? dir.before(damaged) : std::nullopt, {}};
+      });
+      if (!older.from) throw;
+      on_rank_0(world, [&] { pass_over(damaged, e.what(), *older.from); });
+      from = older.from;
+    }
+}
+
 std::int64_t steps_of(const Config& config, const shard::Sampler& sampler) {
   if (config.train.steps > 0) return config.train.steps;
   return static_cast<std::int64_t>(
@@ -129,7 +165,8 @@ int train(comm::Session& session, const Config& given, const std::string& config
 
   config.fault.validate(world.size());
   // Everything that can be refused, before memory is taken and before anything is written.
-  const auto from = dir.find_resume(config.checkpoint.resume);
+  const RunDir::Resume choice_of_start = share(world, [&] { return dir.choose_resume(config.checkpoint.resume); });
+  auto from = choice_of_start.from;
   const ModelChoice choice =
       from ? choose_resumed(config.model, config.train.mtp, *from) : choose_model(config.model, config.train.mtp);
   const parallel::Layout layout = config.parallel.layout(world.size(), model::divisors(choice.config));
@@ -146,23 +183,28 @@ int train(comm::Session& session, const Config& given, const std::string& config
   const auto validation_data = open_validation(session, config, choice.config);
   check_tokenizer(config, data.tokenizer_hash());
   MemoryPlan memory(choice.config, layout, engine_options(config, choice.mtp), shape.micro_batch, shape.micro_batches);
-  require_memory(session, device, memory);
+  require_memory(session, device, memory, config.checkpoint.copies(device.on_gpu()));
 
   std::optional<io::RunLock> lock;
   on_rank_0(world, [&] {
     dir.create();
     lock.emplace(dir.lock(), this_process());
-    if (dir.find_resume(config.checkpoint.resume) != from)
+    if (dir.choose_resume(config.checkpoint.resume).from != from)
       fail_run("{}: checkpoints came or went while this run began; start it again", config.run.dir);
+    for (const auto& [path, what] : choice_of_start.damaged) pass_over(path, what, *from);
   });
 
   open(device);
   Engine engine(world, choice.config, layout, engine_options(config, choice.mtp), device.stream);
   const std::int64_t steps = steps_of(config, data);
   const nlohmann::json bits = fingerprint(layout, threads, device.name, engine.store().dtype());
+  const std::uint64_t hash_of_data = data_hash(config);
   Progress progress;
   if (from)
-    progress = resume(*from, config, data.tokenizer_hash(), bits, engine);
+    progress = resume_from(
+        from, dir, config,
+        [&](const fs::path& path) { return resume(path, config, data.tokenizer_hash(), hash_of_data, bits, engine); },
+        world);
   else
     load_weights(choice, engine, config.train.seed);
   on_rank_0(world, [&] {
@@ -185,7 +227,7 @@ int train(comm::Session& session, const Config& given, const std::string& config
     });
   }
   Loop loop({session, config, choice, dir, engine, batches, validation ? &*validation : nullptr, stop,
-             data.tokenizer_hash(), attachments(config), bits, steps},
+             data.tokenizer_hash(), hash_of_data, attachments(config), bits, steps},
             progress);
   const Exit exit = loop.run();
   world.barrier();

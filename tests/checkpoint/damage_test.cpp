@@ -116,9 +116,52 @@ TEST_CASE("a manifest of another schema says so, and one without the keys it nee
     write_file(path, text);
     return complaint(saved.path);
   };
-  CHECK(with("\"schema\": 1", "\"schema\":  1") == "");
-  CHECK(lacks(with("\"schema\": 1", "\"schema\": 2"), {"manifest.json", "schema 2", "reads schema 1"}) == "");
+  CHECK(with("\"schema\": 2", "\"schema\":  2") == "");
+  CHECK(lacks(with("\"schema\": 2", "\"schema\": 3"), {"manifest.json", "schema 3", "reads schemas 1 to 2"}) == "");
   CHECK(lacks(with("\"shape\"", "\"shade\""), {"manifest.json", "shape"}) == "");
-  CHECK(lacks(with("\"offset\": ", "\"offset\": 9"), {"data.h5", "outside the file"}) == "");
+  CHECK(lacks(with("\"offset\":", "\"offset\":9"), {"data.h5"}) == "");
+  CHECK(lacks(with("\"extent\":[6,5]", "\"extent\":[6,6]"), {"manifest.json", "model/a.weight", "impossible"}) == "");
+  CHECK(lacks(with("\"extent\":[6,5]", "\"extent\":[5,5]"), {"data.h5"}) == "");
+  Block a = make_block("model/a.weight", Dtype::f32, {6, 5}, {0, 0}, {6, 5});
+  CHECK(lacks(refusal([&] { checkpoint::Checkpoint(saved.path).read(a.slice); }), {"data.h5", "model/a.weight"}) == "");
+  CHECK(lacks(with("\"file\":0", "\"file\":1"), {"manifest.json", "model/a.weight"}) == "");
+  CHECK(lacks(with("data.h5", "../data.h5"), {"manifest.json", "../data.h5"}) == "");
   CHECK(lacks(with("tokenizer.json", "../x/tokenizer.json"), {"../x"}) == "");
+}
+
+TEST_CASE("a checkpoint of schema 1, of one file and whole tensors, is read; damaged, it is found") {
+  const Saved saved;
+  const fs::path path = saved.path / "manifest.json";
+  const auto now = nlohmann::ordered_json::parse(read_file(path));
+  auto old = now;
+  old["schema"] = 1;
+  const auto& file = now.at("files")[0];
+  old["data"] = {{"file", file.at("name")},
+                 {"bytes", file.at("bytes")},
+                 {"chunk_bytes", 1 << 20},
+                 {"checksums_offset", file.at("checksums_offset")},
+                 {"structure_xxh3", file.at("structure_xxh3")}};
+  old.erase("files");
+  old.erase("chunk_bytes");
+  for (auto& t : old["tensors"])
+    t = {{"name", t.at("name")},
+         {"dtype", t.at("dtype")},
+         {"shape", t.at("shape")},
+         {"offset", t.at("slices")[0].at("offset")},
+         {"xxh3", t.at("slices")[0].at("xxh3")}};
+  old.erase("xxh3");
+  old["xxh3"] = std::string(16, '0');
+  std::string text = old.dump(1) + "\n";
+  text.replace(text.rfind("\"xxh3\": \"") + 9, 16, hex64(xxh3(text)));
+  write_file(path, text);
+  CHECK(complaint(saved.path) == "");
+  Block a = make_block("model/a.weight", Dtype::f32, {6, 5}, {2, 1}, {3, 4}),
+        wanted = make_block("model/a.weight", Dtype::f32, {6, 5}, {2, 1}, {3, 4});
+  fill(wanted);
+  checkpoint::Checkpoint(saved.path).read(a.slice);
+  CHECK(same_bytes(a, wanted));
+  std::string bad = read_file(saved.path / "data.h5");
+  bad[bad.size() - 3] ^= 1;
+  write_file(saved.path / "data.h5", bad);
+  CHECK(lacks(complaint(saved.path), {"data.h5"}) == "");
 }

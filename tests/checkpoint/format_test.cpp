@@ -19,9 +19,10 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-/// Lines that depend on the version of Eddy, or of the HDF5 library.
-bool depends_on_version(const std::string& line) {
-  return line.starts_with(" \"eddy\":") || line.starts_with(" \"xxh3\":") || line.starts_with("  \"structure_xxh3\":");
+/// A line without what depends on the version of Eddy, or of the HDF5 library.
+std::string without_versions(const std::string& line) {
+  if (line.starts_with(" \"eddy\":") || line.starts_with(" \"xxh3\":")) return "";
+  return line.substr(0, line.find("\"structure_xxh3\""));
 }
 
 }  // namespace
@@ -41,8 +42,7 @@ TEST_CASE("the worked example") {
   REQUIRE(begin != std::string::npos);
   const auto stated = lines_of(doc.substr(begin)), is = lines_of(written);
   REQUIRE(stated.size() >= is.size());
-  for (std::size_t i = 0; i < is.size(); ++i)
-    if (!depends_on_version(is[i])) CHECK(stated[i] == is[i]);
+  for (std::size_t i = 0; i < is.size(); ++i) CHECK(without_versions(stated[i]) == without_versions(is[i]));
 
   // the chain of hashes, by hand: 16 bytes are one piece; the tensor's hash is that of its pieces' hashes
   const float values[4] = {1, 2, 3, 4};

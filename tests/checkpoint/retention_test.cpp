@@ -45,3 +45,17 @@ TEST_CASE("complete checkpoints, by step; the newest are kept, leftovers go") {
   checkpoint::prune(dir.path(), 0);  // the newest always stays
   CHECK(names(dir.path()) == Names{"step-100000000"});
 }
+
+TEST_CASE("every Nth stays besides the newest, and one that is known to be whole") {
+  const TempDir dir;
+  for (int step = 1; step <= 9; ++step) save(dir / ("step-0000000" + std::to_string(step)));
+  using Names = std::vector<std::string>;
+  checkpoint::prune(dir.path(), {2, 4, dir / "step-00000003"});
+  CHECK(names(dir.path()) == Names{"step-00000003", "step-00000004", "step-00000008", "step-00000009"});
+  checkpoint::prune(dir.path(), {1, 0, dir / "step-00000004"});
+  CHECK(names(dir.path()) == Names{"step-00000004", "step-00000009"});
+  CHECK(checkpoint::set_aside(dir / "step-00000009") == dir / "step-00000009.damaged");
+  CHECK(names(dir.path()) == Names{"step-00000004"});
+  checkpoint::prune(dir.path(), {1, 0, {}});
+  CHECK(fs::exists(dir / "step-00000009.damaged"));
+}

@@ -1,5 +1,5 @@
-// Saving from 1, 2 and 4 ranks: any layout gives the same files and reads back in any other; a failure on one rank ends
-// all, and leaves what was there.
+// Saving from 1, 2 and 4 ranks: what any layout wrote, into however many files, reads back in any other; a failure on
+// one rank ends all, and leaves what was there.
 #include <sys/mount.h>
 #include <sys/resource.h>
 
@@ -82,29 +82,68 @@ int mismatches(const checkpoint::Checkpoint& saved, Cut cut) {
 
 }  // namespace
 
-TEST_CASE("any layout writes the same files, and reads what any other wrote") {
+TEST_CASE("any layout reads what any other wrote, into one file or several; the same layout writes the same bytes") {
   const SharedDir dir;
-  std::string first_data, first_manifest;
-  for (const Cut cut : {Cut::rows, Cut::columns, Cut::last_rank}) {
-    const fs::path path = dir / ("c" + std::to_string(static_cast<int>(cut)));
-    const auto mine = blocks(cut);
-    checkpoint::save(world(), path, {{"step", 7}}, slices(mine));
-    const checkpoint::Checkpoint saved(path);
-    CHECK(saved.meta() == nlohmann::json{{"step", 7}});
-    CHECK(saved.tensors().size() == 6);
-    CHECK(saved.entry("model/half.weight").dtype == Dtype::bf16);
-    saved.verify();
-    for (const Cut other : {Cut::rows, Cut::columns, Cut::last_rank}) CHECK(mismatches(saved, other) == 0);
-    const std::string data = read_file(path / "data.h5"), manifest = read_file(path / "manifest.json");
-    if (first_data.empty()) first_data = data, first_manifest = manifest;
-    CHECK(data == first_data);
-    CHECK(manifest == first_manifest);
-  }
+  for (const int ranks_per_file : {1, 3, 8})
+    for (const Cut cut : {Cut::rows, Cut::columns, Cut::last_rank}) {
+      const auto mine = blocks(cut);
+      checkpoint::SaveOptions options;
+      options.ranks_per_file = ranks_per_file;
+      options.direct = ranks_per_file != 3;
+      std::string manifests[2];
+      for (const int again : {0, 1}) {
+        const fs::path path = dir / "c";
+        checkpoint::save(world(), path, {{"step", 7}}, slices(mine), options);
+        const checkpoint::Checkpoint saved(path);
+        CHECK(saved.meta() == nlohmann::json{{"step", 7}});
+        CHECK(saved.tensors().size() == 6);
+        CHECK(saved.entry("model/half.weight").dtype == Dtype::bf16);
+        saved.verify();
+        for (const Cut other : {Cut::rows, Cut::columns, Cut::last_rank}) CHECK(mismatches(saved, other) == 0);
+        manifests[again] = read_file(path / "manifest.json");
+        world().barrier();
+      }
+      CHECK(manifests[0] == manifests[1]);
+      const int files = (world().size() + ranks_per_file - 1) / ranks_per_file;
+      const auto stated = nlohmann::json::parse(manifests[0]).at("files");
+      REQUIRE(stated.size() == static_cast<std::size_t>(files));
+      CHECK(stated[0].at("name") == (files == 1 ? "data.h5" : "data-00000.h5"));
+    }
+}
+
+TEST_CASE("of several files each is watched: altered, cut off or missing, it is named and not loaded") {
+  const SharedDir dir;
+  const auto mine = blocks(Cut::rows);
+  checkpoint::SaveOptions options;
+  options.ranks_per_file = 1;
+  checkpoint::save(world(), dir / "c", {}, slices(mine), options);
+  if (world().rank() == 0)
+    for (int f = 0; f < world().size(); ++f) {
+      const std::string name = world().size() == 1 ? "data.h5" : "data-0000" + std::to_string(f) + ".h5";
+      const fs::path path = dir / "c" / name;
+      const std::string good = read_file(path);
+      const auto complaint = [&] {
+        return refusal([&] { checkpoint::Checkpoint(dir / "c").verify(); }, Exit::unusable);
+      };
+      for (const std::size_t at : {std::size_t{30}, good.size() / 2, good.size() - 1}) {
+        std::string bad = good;
+        bad[at] = static_cast<char>(bad[at] ^ 4);
+        write_file(path, bad);
+        CHECK(lacks(complaint(), {name}) == "");
+      }
+      write_file(path, good.substr(0, good.size() - 1));
+      CHECK(lacks(complaint(), {name}) == "");
+      fs::remove(path);
+      CHECK(lacks(complaint(), {name}) == "");
+      write_file(path, good);
+      CHECK_NOTHROW(checkpoint::Checkpoint(dir / "c").verify());
+    }
+  world().barrier();
 }
 
 TEST_CASE("the data file is plain HDF5") {
   const SharedDir dir;
-  const auto mine = blocks(Cut::columns);
+  const auto mine = blocks(Cut::rows);  // those of several ranks follow one another: one dataset
   checkpoint::save(world(), dir / "c", {}, slices(mine));
   const io::H5File file = io::H5File::open(dir / "c" / "data.h5");
   const auto dataset = file.root().group("optim.m").dataset("large.weight");
@@ -115,6 +154,14 @@ TEST_CASE("the data file is plain HDF5") {
     bad += values[i] != static_cast<float>(element("optim.m/large.weight", static_cast<std::int64_t>(i)));
   CHECK(bad == 0);
   CHECK(file.root().group("model").dataset("half.weight").read_string("dtype") == "bf16");
+  if (world().size() != 2) return;
+  const auto cut = blocks(Cut::columns);  // these do not: a dataset each, named by its first element
+  world().barrier();
+  checkpoint::save(world(), dir / "d", {}, slices(cut));
+  const io::H5File second = io::H5File::open(dir / "d" / "data.h5");
+  const auto half = second.root().group("optim.m").dataset("large.weight@0,2");
+  CHECK(half.shape() == std::vector<std::uint64_t>{9, 3});
+  CHECK(half.read_all<float>()[4] == static_cast<float>(element("optim.m/large.weight", 8)));
 }
 
 TEST_CASE("stored bf16 is widened for an f32 block; other dtypes, shapes and names are refused") {
@@ -218,7 +265,7 @@ TEST_CASE("elements owned twice or by nobody, and contradicting ranks, are refus
   if (!alone)
     CHECK(lacks(refusal([&] { checkpoint::save(world(), dir / "c", {}, {differs.slice}); }, Exit::failed),
                 {"'x'", "rank 1"}) == "");
-  for (const std::string name : {"", "/x", "x/", "a/b/c", "checksums", "../x", "."}) {
+  for (const std::string name : {"", "/x", "x/", "a/b/c", "checksums", "../x", ".", "x@0"}) {
     auto bad = make_block(name, Dtype::f32, {world().size()}, {world().rank()}, {1});
     fill(bad);
     CHECK(lacks(refusal([&] { checkpoint::save(world(), dir / "c", {}, {bad.slice}); }, Exit::failed),

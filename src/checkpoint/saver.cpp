@@ -1,0 +1,173 @@
+#include "checkpoint/saver.h"
+
+#include <chrono>
+
+#include "base/error.h"
+#include "checkpoint/agree.h"
+#include "checkpoint/write.h"
+#include "io/file_system.h"
+
+namespace eddy::checkpoint {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kTag = 7302;  // of the messages that bring hashes to rank 0
+
+io::FileSystem& file_system(const SaveOptions& options) {
+  return options.files ? *options.files : io::disk();
+}
+
+void prepare(io::FileSystem& files, const fs::path& dir, const fs::path& unfinished) {
+  if (fs::exists(dir) && !is_checkpoint(dir))
+    fail_input("{} exists and is no checkpoint; it is not overwritten", dir.string());
+  io::remove_all(files, unfinished);
+  files.make_folder(unfinished);
+}
+
+}  // namespace
+
+Saver::Saver(comm::Communicator& world, device::Stream stream) : world_(world), copy_(std::move(stream)) {}
+
+Saver::~Saver() = default;  // the thread is joined
+
+bool Saver::same_blocks(const std::vector<tensor::Slice>& owned) const {
+  const auto same = [](const tensor::Slice& a, const tensor::Slice& b) {
+    return a.name == b.name && a.global_shape == b.global_shape && a.begin == b.begin && a.view.dtype == b.view.dtype &&
+           a.view.shape == b.view.shape;
+  };
+  return plan_ && job_.options.ranks_per_file == planned_ranks_per_file_ &&
+         std::equal(owned.begin(), owned.end(), planned_.begin(), planned_.end(), same);
+}
+
+void Saver::run(const std::function<void()>& work) {
+  error_ = nullptr;
+  busy_ = true;
+  thread_ = std::jthread([this, work] {
+    try {
+      work();
+    } catch (...) {
+      error_ = std::current_exception();
+    }
+    busy_ = false;
+  });
+}
+
+void Saver::begin(Job job) {
+  if (active()) fail_run("a checkpoint is begun while another one is being saved");
+  job_ = std::move(job);
+  job_.dir = job_.dir.has_filename() ? job_.dir : job_.dir.parent_path();  // "x/" is x
+  unfinished_ = job_.dir.string() + ".tmp";
+  std::int32_t changed = same_blocks(job_.owned) ? 0 : 1;
+  world_.all_reduce(&changed, 1, Dtype::i32, comm::Reduce::max);
+  if (changed) {
+    plan_.reset();
+    plan_ = std::make_unique<Plan>(make_plan(world_, job_.owned, job_.options.ranks_per_file));
+    planned_ = job_.owned;
+    for (tensor::Slice& s : planned_) s.view.data = nullptr;
+    planned_ranks_per_file_ = job_.options.ranks_per_file;
+  }
+  agree(world_, [&] {
+    if (world_.rank() == 0) prepare(file_system(job_.options), job_.dir, unfinished_);
+  });
+  if (job_.copy) {
+    std::vector<std::uint64_t> offsets;
+    for (const auto& place : plan_->places) offsets.push_back(place.offset);
+    try {
+      agree(world_, [&] { job_.owned = copy_.take(job_.owned, offsets, job_.options.threads); });
+    } catch (...) {
+      clear();
+      throw;
+    }
+  }
+  phase_ = Phase::writing;
+  run([this] {
+    const auto start = std::chrono::steady_clock::now();
+    bytes_ = 0;
+    for (const auto& s : job_.owned) bytes_ += s.view.bytes();
+    hashes_ = write_blocks(file_system(job_.options), unfinished_, *plan_, job_.owned, job_.options);
+    write_s_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  });
+}
+
+Saver::Local Saver::local() const {
+  const bool busy = busy_;
+  return {busy, !busy && error_ != nullptr};
+}
+
+void Saver::collect_hashes() {
+  const int me = world_.rank();
+  if (me != 0) {
+    world_.isend(hashes_.data(), hashes_.size(), Dtype::i64, 0, kTag)->wait();
+    return;
+  }
+  Manifest& m = plan_->manifest;
+  std::vector<std::uint64_t> hashes = hashes_;
+  for (std::size_t rank = 0; rank < plan_->targets.size(); ++rank) {
+    const auto& targets = plan_->targets[rank];
+    if (rank > 0) {
+      hashes.resize(targets.size());
+      world_.recv(hashes.data(), hashes.size(), Dtype::i64, static_cast<int>(rank), kTag);
+    }
+    for (std::size_t i = 0; i < targets.size(); ++i)
+      m.tensors[targets[i].tensor].slices[targets[i].slice].xxh3 = hashes[i];
+  }
+}
+
+/// Every rank has stopped, and one at least has failed.
+void Saver::fail() {
+  phase_ = Phase::idle;
+  try {
+    agree(world_, [&] {
+      if (error_) std::rethrow_exception(error_);
+    });
+  } catch (...) {
+    clear();
+    throw;
+  }
+}
+
+/// After a failure: what was written goes, where that can be.
+void Saver::clear() {
+  if (world_.rank() != 0) return;
+  try {
+    io::remove_all(file_system(job_.options), unfinished_);
+  } catch (const Error&) {  // the failure itself is what is told
+  }
+}
+
+bool Saver::advance(bool any_busy, bool any_failed) {
+  if (!active() || any_busy) return false;
+  if (thread_.joinable()) thread_.join();
+  if (any_failed) fail();
+  if (phase_ == Phase::committing) {
+    phase_ = Phase::idle;
+    return true;
+  }
+  collect_hashes();
+  phase_ = Phase::committing;
+  if (world_.rank() == 0)
+    run([this] {
+      plan_->manifest.meta = job_.meta;
+      commit(file_system(job_.options), unfinished_, job_.dir, plan_->manifest, job_.options.attachments);
+      if (job_.committed) job_.committed();
+    });
+  return false;
+}
+
+void Saver::wait() {
+  while (active()) {
+    if (thread_.joinable()) thread_.join();
+    std::int32_t failed = local().failed ? 1 : 0;
+    world_.all_reduce(&failed, 1, Dtype::i32, comm::Reduce::max);
+    advance(false, failed != 0);
+  }
+}
+
+void save(comm::Communicator& world, const fs::path& dir, const nlohmann::json& meta,
+          const std::vector<tensor::Slice>& owned, const SaveOptions& options) {
+  Saver saver(world);
+  saver.begin({dir, meta, owned, options, false, {}});
+  saver.wait();
+}
+
+}  // namespace eddy::checkpoint

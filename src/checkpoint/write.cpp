@@ -1,0 +1,138 @@
+#include "checkpoint/write.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/parallel.h"
+#include "io/file.h"
+#include "io/folder.h"
+
+namespace eddy::checkpoint {
+namespace fs = std::filesystem;
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "checkpoints are little-endian");
+constexpr std::uint64_t kPart = 8 * kChunkBytes;  // what one thread hashes and writes at once
+
+/// Blocks on their way into one file: cut into parts, which threads hash and write.
+class Writer {
+ public:
+  Writer(io::OutputFile& file, const Plan& plan, const std::vector<tensor::Slice>& owned, const SaveOptions& options)
+      : file_(file), plan_(plan), owned_(owned), options_(options), chunks_(owned.size()) {
+    for (std::size_t i = 0; i < owned.size(); ++i) chunks_[i].resize(chunks_of(owned[i].view.bytes()));
+  }
+
+  /// Blocks in memory at once, those still to be made one after the other.
+  void run() {
+    std::vector<Part> parts;
+    for (std::size_t i = 0; i < owned_.size(); ++i)
+      if (owned_[i].view.data) add_parts(i, owned_[i].view.data, parts);
+    write(parts);
+    for (std::size_t i = 0; i < owned_.size(); ++i) {
+      const auto& view = owned_[i].view;
+      if (view.data || view.bytes() == 0) continue;
+      if (!options_.fill) fail_run("tensor '{}': a block without data", owned_[i].name);
+      if (view.bytes() > made_bytes_) {
+        made_.reset(static_cast<char*>(std::aligned_alloc(4096, (view.bytes() + 8191) / 4096 * 4096)));
+        if (!made_) fail_run("no memory for a block of {} bytes", view.bytes());
+        made_bytes_ = view.bytes();
+      }
+      char* at = made_.get() + plan_.places[i].offset % 4096;
+      options_.fill(i, at);
+      parts.clear();
+      add_parts(i, at, parts);
+      write(parts);
+    }
+  }
+
+  /// The blocks' hashes into the file's table; returns what the manifest says of each.
+  std::vector<std::uint64_t> write_hashes() {
+    std::vector<std::uint64_t> out;
+    for (std::size_t i = 0; i < chunks_.size(); ++i) {
+      if (chunks_[i].empty()) continue;
+      file_.write_at(chunks_[i].data(), chunks_[i].size() * 8,
+                     plan_.file.checksums_offset + 8 * plan_.places[i].first_chunk);
+      out.push_back(combine(chunks_[i].data(), chunks_[i].size()));
+    }
+    return out;
+  }
+
+ private:
+  struct Part {
+    std::size_t block;
+    std::uint64_t first, bytes;  // within the block; first is a multiple of kPart
+    const char* data;
+  };
+  struct Free {
+    void operator()(char* p) const { std::free(p); }
+  };
+  void add_parts(std::size_t block, const void* data, std::vector<Part>& parts) const {
+    const std::uint64_t bytes = owned_[block].view.bytes();
+    for (std::uint64_t at = 0; at < bytes; at += kPart)
+      parts.push_back({block, at, std::min(kPart, bytes - at), static_cast<const char*>(data) + at});
+  }
+  void write(const std::vector<Part>& parts) {
+    parallel_for(options_.threads, parts.size(), [&](std::size_t p) {
+      const Part& part = parts[p];
+      for (std::uint64_t at = 0; at < part.bytes; at += kChunkBytes)
+        chunks_[part.block][(part.first + at) / kChunkBytes] =
+            xxh3(part.data + at, std::min(kChunkBytes, part.bytes - at));
+      file_.write_at(part.data, part.bytes, plan_.places[part.block].offset + part.first);
+      const std::lock_guard lock(mutex_);
+      done_ += part.bytes;
+      if (options_.progress) options_.progress(done_);
+    });
+  }
+
+  io::OutputFile& file_;
+  const Plan& plan_;
+  const std::vector<tensor::Slice>& owned_;
+  const SaveOptions& options_;
+  std::vector<std::vector<std::uint64_t>> chunks_;  // hashes of the blocks' pieces
+  std::unique_ptr<char, Free> made_;
+  std::uint64_t made_bytes_ = 0, done_ = 0;
+  std::mutex mutex_;
+};
+
+}  // namespace
+
+std::vector<std::uint64_t> write_blocks(io::FileSystem& files, const fs::path& folder, const Plan& plan,
+                                        const std::vector<tensor::Slice>& owned, const SaveOptions& options) {
+  const auto file = files.open(folder / plan.file.name, options.direct);
+  if (plan.leads) {
+    file->reserve(plan.file.bytes);
+    for (const auto& [at, bytes] : plan.records.parts) file->write_at(bytes.data(), bytes.size(), at);
+  }
+  Writer writer(*file, plan, owned, options);
+  writer.run();
+  const auto hashes = writer.write_hashes();
+  file->sync();
+  file->close();
+  return hashes;
+}
+
+void commit(io::FileSystem& files, const fs::path& unfinished, const fs::path& dir, Manifest& manifest,
+            const std::vector<fs::path>& attachments) {
+  manifest.attachments.clear();
+  if (!attachments.empty()) {
+    const fs::path folder = unfinished / kAttachmentFolder;
+    files.make_folder(folder);
+    for (const fs::path& source : attachments) {
+      const std::string bytes = io::read_file(source);
+      io::write_synced(files, folder / source.filename(), bytes);
+      manifest.attachments.push_back({source.filename().string(), bytes.size(), hex64(xxh3(bytes))});
+    }
+    files.sync_folder(folder);
+  }
+  const auto hashes = file_hashes(manifest);
+  for (std::size_t i = 0; i < hashes.size(); ++i) manifest.files[i].xxh3 = hashes[i];
+  io::write_synced(files, unfinished / kManifestFile, to_text(manifest));
+  files.sync_folder(unfinished);
+  io::commit_folder(files, unfinished, dir);
+}
+
+}  // namespace eddy::checkpoint

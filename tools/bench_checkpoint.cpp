@@ -1,0 +1,265 @@
+#include "bench_checkpoint.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/units.h"
+#include "checkpoint/saver.h"
+#include "comm/session.h"
+#include "io/file.h"
+#include "kernels/gemm/gemm.h"
+#include "tensor/tensor.h"
+
+namespace eddy {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::size_t kBlock = 8 << 20;  // dd's bs
+constexpr std::int64_t kColumns = 4096;
+constexpr const char* kPrefixes[] = {"model/", "optim.m/", "optim.v/"};
+
+/// This rank's part of a state like a run's: rows of a few tensors and of their moments, float32.
+class State {
+ public:
+  State(const comm::Communicator& world, std::uint64_t bytes) {
+    const auto rows = static_cast<std::int64_t>(bytes / (3 * kTensors * kColumns * 4));
+    const std::int64_t first = rows * world.rank() / world.size(), last = rows * (world.rank() + 1) / world.size();
+    for (const char* prefix : kPrefixes)
+      for (int i = 0; i < kTensors; ++i) {
+        tensors_.emplace_back(tensor::Shape{last - first, kColumns});
+        blocks_.push_back({fmt::format("{}layer.{}.weight", prefix, i), {rows, kColumns}, {first, 0}, tensors_.back()});
+      }
+    change(0);
+  }
+  /// What a step does to it: other values everywhere.
+  void change(int step) {
+    std::uint32_t x = static_cast<std::uint32_t>(step) * 747796405u + 1;
+    for (auto& t : tensors_)
+      for (std::int64_t i = 0; i < t.view().numel(); ++i) {
+        x = x * 1664525u + 1013904223u;
+        t.f32()[i] = static_cast<float>(x >> 8);
+      }
+  }
+  const std::vector<tensor::Slice>& blocks() const { return blocks_; }
+  std::uint64_t bytes() const {
+    std::uint64_t n = 0;
+    for (const auto& b : blocks_) n += b.view.bytes();
+    return n;
+  }
+
+ private:
+  static constexpr int kTensors = 8;
+  std::vector<tensor::Tensor> tensors_;
+  std::vector<tensor::Slice> blocks_;
+};
+
+/// Page-aligned memory, as dd has.
+struct Aligned {
+  void* data = std::aligned_alloc(4096, kBlock);
+  Aligned() { std::fill_n(static_cast<char*>(data), kBlock, 'x'); }
+  ~Aligned() { std::free(data); }
+  Aligned(const Aligned&) = delete;
+  Aligned& operator=(const Aligned&) = delete;
+};
+
+/// dd bs=8M oflag=direct conv=fsync; without O_DIRECT where the file system refuses it.
+void write_like_dd(const fs::path& path, std::uint64_t bytes, const Aligned& block) {
+  io::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0666));
+  if (file.get() < 0) file = io::Descriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  for (std::uint64_t done = 0; done < bytes; done += kBlock)
+    if (::write(file.get(), block.data, kBlock) != static_cast<ssize_t>(kBlock))
+      fail_run("cannot write {}", path.string());
+  if (::fsync(file.get()) != 0) fail_run("cannot sync {}", path.string());
+}
+
+/// dd bs=8M of=/dev/null
+void read_like_dd(const fs::path& path, const Aligned& block) {
+  const io::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  for (ssize_t n = 1; n != 0;)
+    if ((n = ::read(file.get(), block.data, kBlock)) < 0) fail_run("cannot read {}", path.string());
+}
+
+/// Takes a file out of the page cache.
+void forget(const fs::path& path) {
+  const io::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ::fdatasync(file.get());
+  ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
+}
+void forget_all(const fs::path& folder) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) forget(entry.path());
+}
+
+/// Seconds of the slowest rank.
+template <class F>
+double seconds(comm::Communicator& world, F work) {
+  world.barrier();
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  double s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  world.all_reduce(&s, 1, Dtype::f64, comm::Reduce::max);
+  return s;
+}
+
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v[v.size() / 2];
+}
+
+/// Stands for training: products of matrices, some tens of milliseconds.
+struct Work {
+  tensor::Tensor a{{768, 768}}, b{{768, 768}}, c{{768, 768}};
+  Work() {
+    for (auto* t : {&a, &b})
+      for (std::int64_t i = 0; i < t->view().numel(); ++i) t->f32()[i] = static_cast<float>(i % 17) - 8;
+  }
+  void step() {
+    for (int i = 0; i < 4; ++i) kernels::linear({}, a, b, c);
+  }
+};
+
+struct Times {
+  std::vector<double> dd_write, save, dd_read, load, stall, step, step_during;
+};
+
+struct Bench {
+  comm::Communicator& world;
+  fs::path dir;
+  checkpoint::SaveOptions options;
+  State state;
+  State loaded;
+  checkpoint::Saver saver;
+  Work work;
+  Times t;
+
+  Bench(comm::Communicator& w, fs::path d, std::uint64_t bytes, const checkpoint::SaveOptions& o)
+      : world(w), dir(std::move(d)), options(o), state(w, bytes), loaded(w, bytes), saver(w) {}
+
+  void pass(int i) {
+    const fs::path own = dir / fmt::format("dd-{}", world.rank()), path = dir / "step-00000001";
+    const Aligned block;
+    t.dd_write.push_back(seconds(world, [&] { write_like_dd(own, state.bytes(), block); }));
+    t.save.push_back(seconds(world, [&] { checkpoint::save(world, path, {}, state.blocks(), options); }));
+    forget(own);
+    if (world.rank() == 0) forget_all(path);
+    t.dd_read.push_back(seconds(world, [&] { read_like_dd(own, block); }));
+    t.load.push_back(seconds(world, [&] {
+      const checkpoint::Checkpoint saved(path);
+      for (const auto& b : loaded.blocks()) saved.read(b);
+    }));
+    async_save(i);
+  }
+
+  void async_save(int i) {
+    std::vector<double> usual, during;
+    for (int k = 0; k < 10; ++k) usual.push_back(seconds(world, [&] { work.step(); }));
+    const double stall = seconds(world, [&] {
+      saver.begin({dir / "step-00000002", {}, state.blocks(), options, true, {}});
+    });
+    for (bool done = false; !done;) {
+      bool busy = false;
+      const double s = seconds(world, [&] { work.step(); });
+      double any = saver.local().busy ? 1 : 0;
+      world.all_reduce(&any, 1, Dtype::f64, comm::Reduce::max);
+      busy = any > 0;
+      if (busy) during.push_back(s);
+      done = saver.advance(busy, false);
+    }
+    if (i == 0) return;  // the copy's memory was taken then: later saves are what a run sees
+    t.stall.push_back(stall);
+    t.step.push_back(median(usual));
+    if (!during.empty()) t.step_during.push_back(median(during));
+  }
+};
+
+nlohmann::ordered_json figures(const Times& t, double bytes) {
+  const auto best = [](const std::vector<double>& v) { return *std::min_element(v.begin(), v.end()); };
+  nlohmann::ordered_json j{{"bytes", bytes},
+                           {"dd_write_s", median(t.dd_write)},
+                           {"save_s", median(t.save)},
+                           {"dd_read_s", median(t.dd_read)},
+                           {"load_s", median(t.load)},
+                           {"save_of_dd", median(t.dd_write) / median(t.save)},
+                           {"best_save_of_dd", best(t.dd_write) / best(t.save)},
+                           {"load_of_dd", median(t.dd_read) / median(t.load)},
+                           {"best_load_of_dd", best(t.dd_read) / best(t.load)}};
+  if (!t.stall.empty()) {
+    j["async_stall_s"] = median(t.stall);
+    j["async_stall_of_save"] = median(t.stall) / median(t.save);
+  }
+  if (!t.step_during.empty()) {
+    j["step_s"] = median(t.step);
+    j["step_during_write_s"] = median(t.step_during);
+    j["step_during_of_usual"] = median(t.step_during) / median(t.step);
+  }
+  return j;
+}
+
+}  // namespace
+
+int bench_checkpoint(const std::vector<std::string>& arguments) {
+  std::string dir = fs::temp_directory_path().string(), size = "1GB";
+  int passes = 5;
+  bool json = false;
+  checkpoint::SaveOptions how;
+  Options options("eddy-bench checkpoint", "[--dir DIR] [--bytes 4GB] (also under mpirun)",
+                  "Saving and loading a checkpoint beside dd with direct I/O and sync, and cold reading, of the same "
+                  "bytes; what an asynchronous save costs the steps.");
+  options.add("dir", &dir, "a folder on the file system to measure; a folder of its own is made there, and removed");
+  options.add("bytes", &size, "of the state, all ranks together");
+  options.add("passes", &passes, "medians are of so many", {.min = 2, .max = 1000});
+  options.add("ranks-per-file", &how.ranks_per_file, "ranks that share a data file", {.min = 1});
+  options.add("threads", &how.threads, "threads of a rank that write", {.min = 1});
+  options.add("direct", &how.direct, "write with O_DIRECT");
+  options.add("json", &json, "print JSON", {.command_line_only = true});
+  if (!options.parse(arguments)) return 0;
+
+  comm::Session session;
+  session.set_threads(0);
+  auto& world = session.world();
+  const fs::path own = fs::path(dir) / "eddy-bench-checkpoint";
+  if (world.rank() == 0) fs::create_directories(own);
+  world.barrier();
+  const std::uint64_t bytes = parse_bytes(size, "--bytes");
+  nlohmann::ordered_json j;
+  {
+    Bench bench(world, own, bytes, how);
+    for (int i = 0; i < passes; ++i) bench.pass(i);
+    double all = static_cast<double>(bench.state.bytes());
+    world.all_reduce(&all, 1, Dtype::f64, comm::Reduce::sum);
+    j = figures(bench.t, all);
+  }
+  world.barrier();
+  if (world.rank() == 0) fs::remove_all(own);
+  if (world.rank() != 0) return 0;
+  if (json) {
+    fmt::print("{}\n", j.dump());
+    return 0;
+  }
+  const auto rate = [&](const char* key) { return j["bytes"].get<double>() / j[key].get<double>() * 1e-9; };
+  fmt::print("{} on {} rank(s), medians of {}\n", bytes_text(j["bytes"].get<double>()), world.size(), passes);
+  fmt::print("saving {:.2f} GB/s, dd with direct I/O and sync {:.2f} GB/s: {:.0f}% (of the fastest passes: {:.0f}%)\n",
+             rate("save_s"), rate("dd_write_s"), 100 * j["save_of_dd"].get<double>(),
+             100 * j["best_save_of_dd"].get<double>());
+  fmt::print("loading {:.2f} GB/s, dd of files not in memory {:.2f} GB/s: {:.0f}% (of the fastest passes: {:.0f}%)\n",
+             rate("load_s"), rate("dd_read_s"), 100 * j["load_of_dd"].get<double>(),
+             100 * j["best_load_of_dd"].get<double>());
+  fmt::print("an asynchronous save stalls {:.3f} s, {:.1f}% of a synchronous one\n", j["async_stall_s"].get<double>(),
+             100 * j["async_stall_of_save"].get<double>());
+  if (j.contains("step_s"))
+    fmt::print("a step takes {:.1f} ms, {:.1f} ms while a checkpoint is written: {:.2f} times\n",
+               1e3 * j["step_s"].get<double>(), 1e3 * j["step_during_write_s"].get<double>(),
+               j["step_during_of_usual"].get<double>());
+  return 0;
+}
+
+}  // namespace eddy
