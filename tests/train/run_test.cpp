@@ -191,7 +191,8 @@ TEST_CASE("checkpoints written while training goes on hold the state of their st
   REQUIRE(async.checkpoints().size() == 5);
   for (const auto& name : async.checkpoints()) {
     CAPTURE(name);
-    CHECK(contents(async.dir / "checkpoints" / name) == contents(sync.dir / "checkpoints" / name));
+    CHECK(eddy_test::contents(async.dir / "checkpoints" / name) ==
+          eddy_test::contents(sync.dir / "checkpoints" / name));
     CHECK(fs::exists(async.dir / "checkpoints" / name / "data-00001.h5"));
   }
   // four lines at least tell of a finished checkpoint's bytes: float32 parameters, two moments of all but the biases
@@ -227,7 +228,7 @@ TEST_CASE("a damaged newest checkpoint is named and set aside, and the run goes 
   CHECK(run.checkpoints() == Names{"step-00000006"});
   CHECK(fs::exists(run.dir / "checkpoints/step-00000005.damaged"));
   CHECK(fs::exists(run.dir / "checkpoints/step-00000004.damaged"));
-  CHECK(contents(folder(6)) == contents(straight.dir / "checkpoints/step-00000006"));
+  CHECK(contents(folder(6)) == eddy_test::contents(straight.dir / "checkpoints/step-00000006"));
 }
 
 TEST_CASE("a full disk ends the run; the checkpoint before stays usable") {
