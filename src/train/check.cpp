@@ -90,10 +90,9 @@ void add_head(const Plan& plan, std::string& out) {
 /// A line a rank; with many ranks, a line a stage with the largest of each column (ZeRO's shares differ by whole rows).
 void add_memory(Plan& plan, std::string& out) {
   const int size = plan.layout.stage_size();
-  out +=
-      fmt::format("\nbytes of a rank in {}{}; activations: at the most, train.recompute = {}\n",
-                  plan.config.train.dtype == "bf16" ? "bf16 with float32 masters" : "float32",
-                  plan.every_rank() ? "" : ", the most of any rank of a stage", plan.config.train.recompute);
+  out += fmt::format("\nbytes of a rank in {}{}; activations: at the most, train.recompute = {}\n",
+                     plan.config.train.dtype == "bf16" ? "bf16 with float32 masters" : "float32",
+                     plan.every_rank() ? "" : ", the most of any rank of a stage", plan.config.train.recompute);
   const bool masters = plan.config.train.dtype == "bf16";
   const auto line = [&](const std::string& ranks, int stage, const std::vector<std::string>& columns) {
     out += fmt::format("{:<12}{:<7}{:<24}{:>12}\n", ranks, stage < 0 ? "stage" : fmt::format("{}", stage),
