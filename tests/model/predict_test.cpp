@@ -69,4 +69,3 @@ TEST_CASE("memory and traffic are as predicted in every layout") {
         CHECK(runner.peak_saved_bytes() == peak);
       }
 }
-
