@@ -109,6 +109,11 @@ void ShardedAdamw::begin_sum(Kind& kind, Bucket& bucket) {
   kind.replicas.reduce_scatter(grads, grads + kind.replicas.rank() * bucket.plan.part,
                                static_cast<std::size_t>(bucket.plan.part), Dtype::f32, lane_);
   bucket.summed.set(lane_);
+  leave_to_lane(device::kLaneMultiprocessors);  // what is enqueued from now on runs beside the sum
+}
+
+void ShardedAdamw::leave_to_lane(int multiprocessors) const {
+  if (store_.stream().on_gpu()) store_.stream().state<device::LeftToLane>().multiprocessors = multiprocessors;
 }
 
 /// Leaves the summed gradient of this rank's part of each bucket there; returns the sum of their squares.
@@ -128,6 +133,7 @@ double ShardedAdamw::reduce() {
       kernels::sum_of_squares(stream, part(grads, piece.value_offset, piece.numel()), squares_);
   }
   begun_.clear();
+  leave_to_lane(0);
   return *tensor::to_host(stream, squares_).view().as<double>();
 }
 

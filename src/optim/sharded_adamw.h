@@ -88,6 +88,7 @@ class ShardedAdamw {
   };
   void find_tied();
   void begin_sum(Kind& kind, Bucket& bucket);
+  void leave_to_lane(int multiprocessors) const;
   double reduce();
   void update(double lr, double scale);
   void gather(Kind& kind, const Bucket& bucket);
