@@ -38,6 +38,12 @@ def datatrove_seconds(texts):
     minhash.load_word_tokenizer = lambda language: Blanks()
     step = minhash.MinhashDedupSignature(output_folder=tempfile.mkdtemp(),
                                          config=minhash.MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8))
+    try:
+        step._hash_func("a")
+    except TypeError:  # newer releases of xxhash take bytes only, which datatrove does not know yet
+        import xxhash
+
+        step._hash_func = lambda s: xxhash.xxh64_intdigest(s.encode())
     best = 1e300
     for _ in range(2):
         start = time.process_time()
