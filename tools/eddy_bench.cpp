@@ -8,6 +8,9 @@
 #include "base/main.h"
 #include "bench_checkpoint.h"
 #include "bench_comm.h"
+#ifdef EDDY_BENCH_CORPUS
+#include "bench_corpus_minhash.h"
+#endif
 #include "bench_kernels.h"
 #include "bench_shard.h"
 #include "bench_slice.h"
@@ -15,35 +18,41 @@
 #include "bench_train.h"
 
 namespace {
-constexpr const char* kUsage =
-    "usage: eddy-bench NAME [--json] [options]; eddy-bench NAME --help\n"
-    "  train      whole training steps on one rank, beside sgemm\n"
-    "  slice      layers of DeepSeek-V3's size on GPUs in any layout, with each operation's share of its ceiling\n"
-    "  kernels    every kernel at the slice's sizes, beside the ceilings of the same run\n"
-    "  comm       bus bandwidth of collectives between ranks, under mpirun\n"
-    "  checkpoint saving and loading beside dd, under mpirun too; what an asynchronous save costs\n"
-    "  shard      reading packed rows, beside memcpy\n"
-    "  tokenizer  encoding text, one thread\n";
+
+struct Benchmark {
+  const char* name;
+  const char* what;
+  int (*run)(const std::vector<std::string>& arguments);
+};
+using namespace eddy;
+constexpr Benchmark kBenchmarks[] = {
+    {"train", "whole training steps on one rank, beside sgemm", bench_train},
+    {"slice", "layers of DeepSeek-V3's size on GPUs in any layout, with each operation's share of its ceiling",
+     bench_slice},
+    {"kernels", "every kernel at the slice's sizes, beside the ceilings of the same run", bench_kernels},
+    {"comm", "bus bandwidth of collectives between ranks, under mpirun", bench_comm},
+    {"checkpoint", "saving and loading beside dd, under mpirun too; what an asynchronous save costs", bench_checkpoint},
+    {"shard", "reading packed rows, beside memcpy", bench_shard},
+    {"tokenizer", "encoding text, one thread", bench_tokenizer},
+#ifdef EDDY_BENCH_CORPUS
+    {"corpus-minhash", "MinHash signatures, one thread", bench_corpus_minhash},
+    {"corpus-stage", "the whole of eddy-shard, under mpirun, beside one rank", bench_corpus_stage},
+#endif
+};
 
 int bench(const std::vector<std::string>& arguments) {
   if (arguments.empty() || arguments[0] == "--help") {
-    fmt::print("{}", kUsage);
+    fmt::print("usage: eddy-bench NAME [--json] [options]; eddy-bench NAME --help\n");
+    for (const auto& b : kBenchmarks) fmt::print("  {:<15} {}\n", b.name, b.what);
     return arguments.empty() ? 2 : 0;
   }
   if (arguments[0] == "--version") {
     fmt::print("eddy-bench {}\n", EDDY_VERSION);
     return 0;
   }
-  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
-  if (arguments[0] == "train") return eddy::bench_train(rest);
-  if (arguments[0] == "slice") return eddy::bench_slice(rest);
-  if (arguments[0] == "kernels") return eddy::bench_kernels(rest);
-  if (arguments[0] == "comm") return eddy::bench_comm(rest);
-  if (arguments[0] == "checkpoint") return eddy::bench_checkpoint(rest);
-  if (arguments[0] == "shard") return bench_shard(rest);
-  if (arguments[0] == "tokenizer") return bench_tokenizer(rest);
-  eddy::fail_input("there is no benchmark '{}'; there are train, slice, kernels, comm, checkpoint, shard, tokenizer",
-                   arguments[0]);
+  for (const auto& b : kBenchmarks)
+    if (arguments[0] == b.name) return b.run({arguments.begin() + 1, arguments.end()});
+  fail_input("there is no benchmark '{}'; eddy-bench --help lists them", arguments[0]);
 }
 }  // namespace
 

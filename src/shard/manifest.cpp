@@ -49,6 +49,9 @@ ShardEntry parse_entry(const ordered_json& j, const std::string& file) {
 Manifest read_manifest(const fs::path& dir) {
   if (!fs::exists(dir)) fail_input("{}: there is no such directory of shards", dir.string());
   const fs::path path = dir / kManifestName;
+  if (!fs::exists(path) && fs::exists(dir / "text" / kManifestName))
+    fail_input("{0}: holds two directories of shards: name {0}/text (whole texts) or {0}/pairs (prompts and responses)",
+               dir.string());
   if (!fs::exists(path))
     fail_input("{}: no {}: not a directory of eddy-shard, or one it did not finish", dir.string(), kManifestName);
   const std::string file = path.string();

@@ -46,7 +46,7 @@ std::size_t committed(const fs::path& out) {
 
 TEST_CASE("killed at many moments it ends as an undisturbed run") {
   const TempDir dir;
-  write_inputs(dir, 60);
+  write_inputs(dir, 30);
   const auto command = [&](const std::string& out, const std::string& before) {
     const char* bin = std::getenv("EDDY_BIN_DIR");
     return run({"/bin/sh", "-c",
@@ -54,13 +54,15 @@ TEST_CASE("killed at many moments it ends as an undisturbed run") {
                     " --tokenizer " + (dir / "tokenizer.json").string() + " --out " + (dir / out).string() +
                     " --split.validation 0.2 --shard-tokens 200000 --commit-seconds 0"});
   };
+  const auto begin = std::chrono::steady_clock::now();
   REQUIRE(command("whole", "").status == 0);
+  const double whole_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   int killed = 0;
   std::size_t before = 0;
   bool done = false;
-  for (int attempt = 0; attempt < 60 && !done; ++attempt) {
-    const int ms = 60 + static_cast<int>(eddy::philox(1, static_cast<std::uint64_t>(attempt))[0] % 400);
-    const auto r = command("out", "timeout -s KILL 0." + std::string(ms < 100 ? "0" : "") + std::to_string(ms) + " ");
+  for (std::uint64_t attempt = 0; attempt < 20 && !done; ++attempt) {
+    const double kill_s = whole_s * (0.3 + 0.7 * eddy::uniform01(eddy::philox(1, attempt)[0]));
+    const auto r = command("out", "timeout -s KILL " + std::to_string(kill_s) + " ");
     done = r.status == 0;
     killed += !done;
     if (done) break;
@@ -70,7 +72,7 @@ TEST_CASE("killed at many moments it ends as an undisturbed run") {
     before = now;
   }
   if (!done) REQUIRE(command("out", "").status == 0);
-  INFO("killed " << killed << " times, " << before << " of 60 units committed before the last run");
+  INFO("killed " << killed << " times, " << before << " of 30 units committed before the last run");
   CHECK(killed > 0);
   CHECK(contents(dir / "out") == contents(dir / "whole"));
 }
