@@ -94,7 +94,8 @@ void audit_siblings(const AuditedModel& model, const std::map<std::string, Stati
     if (hf::weight_of_scale(name).empty() && s.std > 0) kinds[kind_of(name)].push_back(name);
   const double initial = model.config.initializer_range;
   const auto at_initial = [&](const Statistics& s) {
-    return s.count >= 4096 && std::abs(s.std - initial) < 0.02 * initial && std::abs(s.mean) < 0.05 * initial &&
+    const double chance = std::max(0.02, 3 / std::sqrt(2 * static_cast<double>(s.count)));
+    return s.count >= 4096 && std::abs(s.std - initial) < chance * initial && std::abs(s.mean) < 0.05 * initial &&
            std::abs(s.kurtosis - 3) < 0.2;
   };
   for (const auto& [kind, names] : kinds) {

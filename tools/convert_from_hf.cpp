@@ -191,6 +191,7 @@ int from_hf(comm::Session& session, const Arguments& arguments) {
   const fs::path tokenizer = fs::path(in) / "tokenizer.json";
   const nlohmann::json meta = {{"config", config},
                                {"quantization_config", quantization},
+                               {"scale_files", kept ? nlohmann::json(kept->files) : nlohmann::json::object()},
                                {"has_mtp", folder.has_mtp()},
                                {"mtp_copies", folder.has_mtp_copies()},
                                {"step", 0},

@@ -30,6 +30,9 @@ std::optional<std::map<std::string, std::string>> original_files(const checkpoin
     if (file.filename() != "model.safetensors.index.json") continue;
     const auto json = parse_json<nlohmann::json>(io::read_file(file), file.string());
     auto map = json.at("weight_map").get<std::map<std::string, std::string>>();
+    // a BF16 folder's index has no scales: it had kept in which files they stood
+    for (const auto& [name, stood] : from.meta().value("scale_files", std::map<std::string, std::string>()))
+      map.try_emplace(name, stood);
     for (const auto& [name, stood] : map)
       if (stood.empty() || stood.find('/') != std::string::npos)
         fail_input("{}: weight_map sends '{}' to '{}'; a plain file name is needed", file.string(), name, stood);
