@@ -83,8 +83,10 @@ Engine::Result Engine::forward_backward(std::span<const model::MicroBatch> batch
   return result;
 }
 
-Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double lr) {
+Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double lr,
+                            const std::function<void()>& before_update) {
   Result result = forward_backward(batches);
+  if (before_update) before_update();
   const auto update = optimizer_.step(lr, !result.skipped);
   result.grad_norm = update.grad_norm;
   result.skipped = update.skipped;
