@@ -162,12 +162,11 @@ struct Bench {
   void async_save(int i) {
     std::vector<double> usual, during;
     for (int k = 0; k < 10; ++k) usual.push_back(seconds(world, [&] { work.step(); }));
-    const double stall = seconds(world, [&] {
-      saver.begin({dir / "step-00000002", {}, state.blocks(), options, true, {}});
-    });
+    double stall = seconds(world, [&] { saver.begin({dir / "step-00000002", {}, state.blocks(), options, true, {}}); });
     for (bool done = false; !done;) {
       bool busy = false;
       const double s = seconds(world, [&] { work.step(); });
+      stall += seconds(world, [&] { saver.wait_for_copy(); });  // the step's update would come now
       double any = saver.local().busy ? 1 : 0;
       world.all_reduce(&any, 1, Dtype::f64, comm::Reduce::max);
       busy = any > 0;

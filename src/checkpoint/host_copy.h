@@ -23,6 +23,7 @@ class HostCopy {
   /// file are whole pages of memory. Throws Error (status 1) where the memory cannot be had.
   std::vector<tensor::Slice> take(const std::vector<tensor::Slice>& blocks, const std::vector<std::uint64_t>& offsets,
                                   int threads);
+  bool from_gpu() const { return stream_.on_gpu(); }
   std::size_t bytes() const { return bytes_; }  ///< of memory held
 
  private:

@@ -1,5 +1,8 @@
 #include "checkpoint/saver.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <chrono>
 
 #include "base/error.h"
@@ -15,6 +18,11 @@ constexpr int kTag = 7302;  // of the messages that bring hashes to rank 0
 
 io::FileSystem& file_system(const SaveOptions& options) {
   return options.files ? *options.files : io::disk();
+}
+
+/// Steps come first where cores are few: this thread, and those it starts, get what is left of them.
+void be_nice() {
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);
 }
 
 void prepare(io::FileSystem& files, const fs::path& dir, const fs::path& unfinished) {
@@ -52,6 +60,17 @@ void Saver::run(const std::function<void()>& work) {
   });
 }
 
+void Saver::take_copy() {
+  std::vector<std::uint64_t> offsets;
+  for (const auto& place : plan_->places) offsets.push_back(place.offset);
+  job_.owned = copy_.take(job_.owned, offsets, job_.options.threads);
+}
+
+void Saver::set_copied() {
+  copied_ = true;
+  copied_.notify_all();
+}
+
 void Saver::begin(Job job) {
   if (active()) fail_run("a checkpoint is begun while another one is being saved");
   job_ = std::move(job);
@@ -69,18 +88,26 @@ void Saver::begin(Job job) {
   agree(world_, [&] {
     if (world_.rank() == 0) prepare(file_system(job_.options), job_.dir, unfinished_);
   });
-  if (job_.copy) {
-    std::vector<std::uint64_t> offsets;
-    for (const auto& place : plan_->places) offsets.push_back(place.offset);
-    try {
-      agree(world_, [&] { job_.owned = copy_.take(job_.owned, offsets, job_.options.threads); });
+  const bool on_thread = job_.copy && !copy_.from_gpu();
+  if (job_.copy && !on_thread) try {
+      agree(world_, [&] { take_copy(); });
     } catch (...) {
       clear();
       throw;
     }
-  }
   phase_ = Phase::writing;
-  run([this] {
+  copied_ = !on_thread;
+  run([this, on_thread] {
+    if (on_thread) {
+      try {
+        take_copy();
+      } catch (...) {
+        set_copied();
+        throw;
+      }
+      set_copied();
+    }
+    if (job_.copy) be_nice();
     const auto start = std::chrono::steady_clock::now();
     bytes_ = 0;
     for (const auto& s : job_.owned) bytes_ += s.view.bytes();

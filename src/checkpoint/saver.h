@@ -1,6 +1,6 @@
 #pragma once
-// Saving while training goes on: the blocks are copied between two steps, a thread writes the copy, and at later steps
-// the ranks agree on what has come of it. The thread calls neither MPI nor HDF5.
+// Saving while training goes on: a thread copies the blocks, which the next update waits for, and writes the copy; at
+// later steps the ranks agree on what has come of it. The thread calls neither MPI nor HDF5.
 #include <atomic>
 #include <exception>
 #include <functional>
@@ -28,7 +28,8 @@ class Saver {
     nlohmann::json meta;        ///< rank 0's counts
     std::vector<tensor::Slice> owned;
     SaveOptions options;
-    /// The blocks are copied, and may change once begin() has returned; else they must stay as they are until the end.
+    /// The blocks are copied, and may change after wait_for_copy(); else they must stay as they are until the end.
+    /// Those on a GPU are copied before begin() returns.
     bool copy = true;
     /// Rank 0, on the thread, when the checkpoint has its name: what is to be deleted, for example. Its failure is the
     /// save's.
@@ -36,6 +37,8 @@ class Saver {
   };
   /// Begins a save; none may be under way. Collective. Throws on every rank, as save().
   void begin(Job job);
+  /// Returns when this rank's blocks may change (at once where no copy is being made).
+  void wait_for_copy() const { copied_.wait(false); }
   /// Is a save under way? The same on all ranks.
   bool active() const { return phase_ != Phase::idle; }
 
@@ -59,6 +62,8 @@ class Saver {
  private:
   enum class Phase { idle, writing, committing };
   void run(const std::function<void()>& work);
+  void take_copy();
+  void set_copied();
   void collect_hashes();
   void fail();
   void clear();
@@ -75,7 +80,7 @@ class Saver {
   std::vector<std::uint64_t> hashes_;
   double write_s_ = 0;
   std::uint64_t bytes_ = 0;
-  std::atomic<bool> busy_ = false;
+  std::atomic<bool> busy_ = false, copied_ = true;
   std::exception_ptr error_;  // the thread's, once it is not busy
   std::jthread thread_;
 };

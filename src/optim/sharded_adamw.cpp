@@ -250,10 +250,16 @@ void ShardedAdamw::load(const std::function<void(const tensor::Slice&)>& read) {
   for_pieces([&](const Kind& kind, const Piece& piece) {
     for (const auto& box : boxes_of(piece.info, piece.begin, piece.end)) {
       const std::int64_t at = piece.state_offset + box.offset - piece.begin;
-      const Tensor host(tensor::Shape(box.extent));
       for (const auto& [prefix, moments] : {std::pair{"optim.m/", &kind.m}, std::pair{"optim.v/", &kind.v}}) {
-        read({prefix + piece.info.name, piece.info.global_shape, box.begin, host});
-        tensor::put(store_.stream(), host.view().reshape({box.numel()}), part(*moments, at, box.numel()));
+        const View there = part(*moments, at, box.numel());
+        const auto name = prefix + piece.info.name;
+        if (!store_.stream().on_gpu() && there.dtype == Dtype::f32) {  // read to where it belongs
+          read({name, piece.info.global_shape, box.begin, there.reshape(tensor::Shape(box.extent))});
+          continue;
+        }
+        const Tensor host(tensor::Shape(box.extent));
+        read({name, piece.info.global_shape, box.begin, host});
+        tensor::put(store_.stream(), host.view().reshape({box.numel()}), there);
       }
     }
   });

@@ -85,8 +85,10 @@ Engine::Result Engine::pass(std::span<const model::MicroBatch> batches, const pi
   return result;
 }
 
-Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double lr) {
+Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double lr,
+                            const std::function<void()>& before_update) {
   Result result = pass(batches, [this](const parallel::Parameter& first) { optimizer_.begin_sums(first); });
+  if (before_update) before_update();
   const auto update = optimizer_.step(lr, !result.skipped);
   result.grad_norm = update.grad_norm;
   result.skipped = update.skipped;

@@ -38,8 +38,8 @@ class Engine {
     model::Stage::Load load;  ///< of this stage's layers; max 0 where it has no experts
   };
   /// Forward, backward, update over the micro-batches of this replica (in host memory); the same number on every rank.
-  /// Collective.
-  Result step(std::span<const model::MicroBatch> batches, double lr);
+  /// `before_update` is called when the gradients are there and nothing of the state has changed yet. Collective.
+  Result step(std::span<const model::MicroBatch> batches, double lr, const std::function<void()>& before_update = {});
 
   /// The part of a step before the optimizer's: gradients of this replica's micro-batches lie in the store, not yet
   /// summed over replicas. Collective.

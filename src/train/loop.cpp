@@ -66,9 +66,15 @@ StepMetrics Loop::train_one(bool& stop) {
   const double waited = seconds() - begin;
   StepMetrics m;
   m.lr = optim::lr_at(schedule_, progress_.step);
-  const auto result = p_.engine.step(batches, m.lr);
+  double held = 0;  // by a checkpoint whose copy is not made yet
+  const auto result = p_.engine.step(batches, m.lr, [&] {
+    const double reached = seconds();
+    saver_.wait_for_copy();
+    held = seconds() - reached;
+  });
+  if (saver_.active()) stall_s_ += held;
   const Agreed agreed = agree(result, waited);
-  m.step_time_s = seconds() - begin;
+  m.step_time_s = seconds() - begin - held;
   continue_save(agreed.saving);
 
   const std::int64_t tokens = train.global_batch * train.seq_len;

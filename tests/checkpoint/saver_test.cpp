@@ -115,6 +115,7 @@ TEST_CASE("parameters change while they are written: the saved ones are found, s
     set(block, value);
     saver.begin(job(dir / "c", block, gate, value));
     CHECK(saver.active());
+    saver.wait_for_copy();
     for (int i = 0; i < 3; ++i) {  // steps: nothing gets to the disk, and nobody waits for it
       set(block, value + 90 + i);
       CHECK_FALSE(step(saver));
@@ -166,6 +167,7 @@ TEST_CASE("a rank whose thread fails ends the save on all, what was there stays,
   gate.broken = world().rank() == last;
   set(block, 2);
   saver.begin(job(dir / "c", block, gate, 2));
+  saver.wait_for_copy();
   const std::string said = refusal(
       [&] {
         for (;;)

@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint.h"
 #include "support.h"
 #include "train/engine.h"
+#include "train/memory.h"
 
 using namespace eddy;
 using eddy_test::session;
@@ -121,6 +122,14 @@ TEST_CASE("twenty pairs of layouts") {
       checkpoint::SaveOptions options;
       options.ranks_per_file = std::vector<int>{1, 2, 3, 8}[i % 4];
       checkpoint::save(*writers, path, {}, engine->optimizer().owned(), options);
+      // the memory plan counts the copy that an asynchronous save would make
+      std::size_t bytes = 0;
+      for (const auto& s : engine->optimizer().owned()) bytes += s.view.bytes();
+      train::EngineOptions o;
+      o.stage.mtp = true;
+      o.seq_len = 32;
+      const auto model = eddy_test::tiny_config();
+      CHECK(train::MemoryPlan(model, writer, o, 1, writer.pp).of(writers->rank()).checkpoint == bytes);
     }
     session().world().barrier();
     if (session().rank() < reader.world) {

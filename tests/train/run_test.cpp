@@ -99,7 +99,8 @@ RunResult start_and_signal(const Run& run, const std::string& launcher, const st
                              std::to_string(lines + 3) + " ]; do n=$((n+1)); sleep 0.05; done; kill -" + signal +
                              " $pid; wait $pid";
   const char* bin = std::getenv("EDDY_BIN_DIR");
-  auto command = run.command({"--train.steps=100000"});
+  // a checkpoint a step: when the signal comes one is being written, as a rule
+  auto command = run.command({"--train.steps=100000", "--checkpoint.every=1", "--checkpoint.keep=2"});
   command[0] = (fs::path(bin ? bin : ".") / "eddy-train").string();
   std::vector<std::string> argv{"sh", "-c", script, "sh"};
   argv.insert(argv.end(), command.begin(), command.end());
