@@ -17,6 +17,7 @@
 
 using nlohmann::json;
 namespace fs = std::filesystem;
+using eddy_test::contents;
 using eddy_test::RunResult;
 
 namespace {
@@ -122,8 +123,8 @@ TEST_CASE("a run stopped by a signal goes on to the same bits") {
   CHECK(stopped.checkpoints().back() == fmt::format("step-{:08}", steps));
   REQUIRE(straight.start({"--train.steps=" + std::to_string(steps)}).status == 0);
   CHECK(numbers(stopped.metrics()) == numbers(straight.metrics()));
-  CHECK(eddy_test::contents(stopped.dir / "checkpoints" / stopped.checkpoints().back()) ==
-        eddy_test::contents(straight.dir / "checkpoints" / straight.checkpoints().back()));
+  CHECK(contents(stopped.dir / "checkpoints" / stopped.checkpoints().back()) ==
+        contents(straight.dir / "checkpoints" / straight.checkpoints().back()));
 }
 
 TEST_CASE("mpirun passes the signal on, all ranks stop at one step, and one rank goes on from there") {
@@ -173,7 +174,7 @@ TEST_CASE("losses that are not finite end a run with the last good state saved")
   CHECK(lines.back().at("skipped_steps") == 3);
   REQUIRE(run.checkpoints().size() == 1);
   CHECK(run.checkpoints()[0] == fmt::format("step-{:08}", lines.size()));
-  for (const auto& [name, values] : eddy_test::contents(run.dir / "checkpoints" / run.checkpoints()[0]))
+  for (const auto& [name, values] : contents(run.dir / "checkpoints" / run.checkpoints()[0]))
     CHECK(std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }));
 }
 
@@ -192,8 +193,7 @@ TEST_CASE("checkpoints written while training goes on hold the state of their st
   REQUIRE(async.checkpoints().size() == 5);
   for (const auto& name : async.checkpoints()) {
     CAPTURE(name);
-    CHECK(eddy_test::contents(async.dir / "checkpoints" / name) ==
-          eddy_test::contents(sync.dir / "checkpoints" / name));
+    CHECK(contents(async.dir / "checkpoints" / name) == contents(sync.dir / "checkpoints" / name));
     CHECK(fs::exists(async.dir / "checkpoints" / name / "data-00001.h5"));
   }
   // four lines at least tell of a finished checkpoint's bytes: float32 parameters, two moments of all but the biases
@@ -229,7 +229,7 @@ TEST_CASE("a damaged newest checkpoint is named and set aside, and the run goes 
   CHECK(run.checkpoints() == Names{"step-00000006"});
   CHECK(fs::exists(run.dir / "checkpoints/step-00000005.damaged"));
   CHECK(fs::exists(run.dir / "checkpoints/step-00000004.damaged"));
-  CHECK(contents(folder(6)) == eddy_test::contents(straight.dir / "checkpoints/step-00000006"));
+  CHECK(contents(folder(6)) == contents(straight.dir / "checkpoints/step-00000006"));
 }
 
 TEST_CASE("a full disk ends the run; the checkpoint before stays usable") {
