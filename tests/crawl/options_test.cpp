@@ -25,6 +25,7 @@ CrawlOptions parse(std::vector<const char*> arguments, std::string* ini = nullpt
 TEST_CASE("every configuration of configs/corpus can be used") {
   int files = 0;
   for (const auto& e : fs::directory_iterator(eddy_test::source_dir() / "configs/corpus")) {
+    if (e.path().extension() != ".ini") continue;
     const std::string argument = "--config=" + e.path().string();
     INFO(argument);
     const CrawlOptions options = parse({argument.c_str()});
