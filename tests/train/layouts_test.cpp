@@ -35,7 +35,7 @@ train::EngineOptions options(model::Recompute mode) {
   o.adamw.clip_norm = 0.3;
   o.router_bias_rate = 0.01;
   o.seq_len = 32;
-  o.bucket_elements = 3000;  // several in each layer, summed during the backward pass
+  o.bucket_elements = 6000;  // several of each kind, summed during the backward pass
   return o;
 }
 
@@ -216,7 +216,7 @@ TEST_CASE("optimizer state and its messages are as the mesh predicts") {
     std::uint64_t predicted = 0;
     const int n = groups.edp->size();
     const auto& plan = engine->store().plan_of(parallel::Group::edp);
-    if (layout.pp < 4) CHECK(plan.buckets.size() > 1);
+    if (layout.pp == 1) CHECK(plan.buckets.size() > 1);
     for (const auto& bucket : plan.buckets) {
       const auto part = static_cast<std::uint64_t>(4 * bucket.part);
       predicted += parallel::reduce_scatter_bytes(n, part) + parallel::all_gather_bytes(n, part);
