@@ -8,19 +8,19 @@ namespace eddy::kernels::cuda {
 
 /// dw = dy^T · x for each expert that has rows (others are not touched); for what takes_sm90 accepts.
 using WeightGradientWay = void (*)(const Stream&, View dy, View x, View offsets, View dw, bool along_n);
-void weight_gradient_ping_pong_128x128(const Stream&, View dy, View x, View offsets, View dw, bool along_n);
-void weight_gradient_ping_pong_64x256(const Stream&, View dy, View x, View offsets, View dw, bool along_n);
-void weight_gradient_cooperative_256x128(const Stream&, View dy, View x, View offsets, View dw, bool along_n);
 void weight_gradient_cooperative_128x256(const Stream&, View dy, View x, View offsets, View dw, bool along_n);
+void weight_gradient_cooperative_128x256_of_4(const Stream&, View dy, View x, View offsets, View dw, bool along_n);
+void weight_gradient_ping_pong_128x128(const Stream&, View dy, View x, View offsets, View dw, bool along_n);
+void weight_gradient_ping_pong_128x128_of_4(const Stream&, View dy, View x, View offsets, View dw, bool along_n);
 
 struct WeightGradientCandidate {
-  const char* name;
+  const char* name;  ///< warp groups, a block's tile, blocks of a cluster
   WeightGradientWay run;
 };
 inline constexpr std::array kWeightGradientCandidates{
-    WeightGradientCandidate{"cooperative 128x256", weight_gradient_cooperative_128x256},
-    WeightGradientCandidate{"ping-pong 128x128", weight_gradient_ping_pong_128x128},
-    WeightGradientCandidate{"ping-pong 64x256", weight_gradient_ping_pong_64x256},
-    WeightGradientCandidate{"cooperative 256x128", weight_gradient_cooperative_256x128}};
+    WeightGradientCandidate{"coop 128x256 2x1", weight_gradient_cooperative_128x256},
+    WeightGradientCandidate{"coop 128x256 2x2", weight_gradient_cooperative_128x256_of_4},
+    WeightGradientCandidate{"ping-pong 128x128 2x1", weight_gradient_ping_pong_128x128},
+    WeightGradientCandidate{"ping-pong 128x128 2x2", weight_gradient_ping_pong_128x128_of_4}};
 
 }  // namespace eddy::kernels::cuda
