@@ -328,7 +328,7 @@ std::vector<KernelCase> kernel_cases(const SliceSizes& sizes, bool on_gpu) {
   list.ends();
   list.flat();
   std::vector<KernelCase> cases = std::move(list).take();
-  for (KernelCase& c : product_cases(sizes, on_gpu)) cases.push_back(std::move(c));
+  for (KernelCase& c : product_cases(sizes)) cases.push_back(std::move(c));
   return cases;
 }
 

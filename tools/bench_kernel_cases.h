@@ -65,6 +65,6 @@ std::vector<KernelCase> kernel_cases(const SliceSizes& sizes, bool on_gpu);
 enum class Way { forward, input_gradient, weight_gradient };
 KernelCase dense_product(const std::string& what, std::int64_t m, std::int64_t n, std::int64_t k, Way way);
 /// Dense products of the slice, and the experts', each beside one dense product of the same FLOPs.
-std::vector<KernelCase> product_cases(const SliceSizes& sizes, bool on_gpu);
+std::vector<KernelCase> product_cases(const SliceSizes& sizes);
 
 }  // namespace eddy

@@ -1,10 +1,8 @@
 #include <fmt/format.h>
 
 #include "bench_kernel_cases.h"
-#include "device/span.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/grouped_gemm/grouped_gemm.h"
-#include "kernels/grouped_gemm/grouped_gemm_candidates.h"
 
 namespace eddy {
 namespace {
@@ -54,25 +52,6 @@ KernelCase experts_product(const SliceSizes& z, const std::string& what, std::in
   return c;
 }
 
-void add_candidates(std::vector<KernelCase>& cases, const SliceSizes& z, const std::string& what, std::int64_t n,
-                    std::int64_t k) {
-  const std::int64_t rows = z.tokens * z.top_k;
-  for (const auto& candidate : cuda::kWeightGradientCandidates)
-    for (const bool along_n : {false, true})
-      cases.push_back({fmt::format("{}, {}", candidate.name, along_n ? "along n" : "along m"),
-                       size_of_product(what, rows, n, k, Way::weight_gradient), 0,
-                       "gemm " + size_of_product(what, rows, n, k, Way::weight_gradient),
-                       [=, run = candidate.run](OperandSet& s) -> Call {
-                         const Operands o(s, rows, {z.experts, n, k}, Way::weight_gradient);
-                         const Routing routing(s, z);
-                         const double flops = 2.0 * static_cast<double>(rows * n * k);
-                         return [&st = s.stream(), o, run, along_n, flops, offsets = routing.offsets] {
-                           const device::Span span(st, "candidate", {0, flops});
-                           run(st, o.dy, o.x, offsets, o.dw, along_n);
-                         };
-                       }});
-}
-
 }  // namespace
 
 KernelCase dense_product(const std::string& what, std::int64_t m, std::int64_t n, std::int64_t k, Way way) {
@@ -86,7 +65,7 @@ KernelCase dense_product(const std::string& what, std::int64_t m, std::int64_t n
           }};
 }
 
-std::vector<KernelCase> product_cases(const SliceSizes& z, bool on_gpu) {
+std::vector<KernelCase> product_cases(const SliceSizes& z) {
   std::vector<KernelCase> cases;
   const auto dense = [&](const char* what, std::int64_t m, std::int64_t n, std::int64_t k) {
     for (const Way way : kWays) cases.push_back(dense_product(what, m, n, k, way));
@@ -99,8 +78,6 @@ std::vector<KernelCase> product_cases(const SliceSizes& z, bool on_gpu) {
     dense(what, z.tokens * z.top_k, n, k);
     for (const Way way : kWays) cases.push_back(experts_product(z, what, n, k, way, 0));
     cases.push_back(experts_product(z, what, n, k, Way::weight_gradient, 1));
-    if constexpr (device::kCuda)
-      if (on_gpu) add_candidates(cases, z, what, n, k);
   };
   experts("gate_up", 2 * z.expert, z.hidden);
   experts("down", z.hidden, z.expert);

@@ -1,4 +1,3 @@
-#include "kernels/grouped_gemm/grouped_gemm_candidates.h"
 #include "kernels/grouped_gemm/grouped_gemm_sm90.cuh"
 
 namespace eddy::kernels::cuda {
@@ -40,11 +39,6 @@ void grouped_gemm_backward_weight_sm90(const Stream& stream, View dy, View x, Vi
     sm90::run_grouped<Kernel<cute::SM90_TMA_STORE>, RowsAre::k>(stream, p, along_n, "grouped_gemm_backward_weight");
   else
     sm90::run_grouped<Kernel<sm90::TmaAdd>, RowsAre::k>(stream, p, along_n, "grouped_gemm_backward_weight");
-}
-
-void weight_gradient_cooperative_128x256(const Stream& stream, View dy, View x, View offsets, View dw, bool along_n) {
-  const auto p = weight_problem<cutlass::bfloat16_t>(dy, x, offsets, dw, 0);
-  sm90::run_grouped<Kernel<cute::SM90_TMA_STORE>, RowsAre::k>(stream, p, along_n, "cooperative 128x256");
 }
 
 }  // namespace eddy::kernels::cuda

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "gpu_test.h"
-#include "kernels/grouped_gemm/grouped_gemm_candidates.h"
 #include "kernels/grouped_gemm/grouped_gemm_cuda.h"
 
 using namespace eddy_test;      // NOLINT
@@ -190,31 +189,6 @@ TEST_CASE("grouped_gemm on the GPU: Hopper's way, the weights' gradient") {
   if (!gpu) return;
   for (const auto& c : kAligned)
     for (const float beta : {0.f, 1.f}) compare_weight(*gpu, c, Dtype::bf16, beta, Way::sm90);
-  SUCCEED("where the GPU is no Hopper nothing is compared");
-}
-
-TEST_CASE("grouped_gemm on the GPU: candidates for the weights' gradient") {
-  const auto* gpu = gpu_stream();
-  if (!gpu) return;
-  for (const auto& candidate : cuda::kWeightGradientCandidates)
-    for (const bool along_n : {false, true})
-      for (const auto& c : kAligned) {
-        const std::int64_t owned = c.offsets.back(), rows = owned + kSpare;
-        const RowsOf dy(*gpu, rows, owned, c.n, c.gap, 4, Dtype::bf16),
-            x(*gpu, rows, owned, c.k, c.gap, 5, Dtype::bf16);
-        Matrices dw(*gpu, c, 6, Dtype::f32);
-        if (!cuda::grouped_gemm_backward_weight_takes_sm90(*gpu, dy.on_gpu(), x.on_gpu(), dw.on_gpu())) continue;
-        for (std::int64_t i = 0; i < dw.host.view().numel(); ++i)
-          if (!std::isnan(dw.host.f32()[i])) dw.host.f32()[i] = 0;  // experts without rows are not touched
-        dw.there = upload(*gpu, dw.host);
-        Offsets offsets = c.offsets;
-        const View on_host(offsets.data(), Dtype::i64, {static_cast<std::int64_t>(offsets.size())});
-        const Tensor on_device = eddy::tensor::to_device(*gpu, on_host);
-        grouped_gemm_backward_weight({}, dy.on_cpu(), x.on_cpu(), on_host, dw.on_cpu(), 0);
-        candidate.run(*gpu, dy.on_gpu(), x.on_gpu(), on_device, dw.on_gpu(), along_n);
-        INFO(c.what << ", " << candidate.name << ", along n " << along_n);
-        CHECK(distance(*gpu, dw.there, dw.host) < tolerance(Dtype::f32));
-      }
   SUCCEED("where the GPU is no Hopper nothing is compared");
 }
 
