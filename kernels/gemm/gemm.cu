@@ -10,7 +10,6 @@
 #include <memory>
 #include <optional>
 
-#include "device/lane.h"
 #include "kernels/common/cuda.cuh"
 #include "kernels/elementwise/elementwise_cuda.h"
 
@@ -64,11 +63,11 @@ struct Operand {
   }
 };
 
-/// What the choice of an algorithm depends on: multiprocessors that are left to others; of each of A, B, D, C.
-using Key = std::array<std::int64_t, 25>;
-Key key_of(int left, const Operand& a, const Operand& b, const Operand& d, const Operand& c) {
-  Key key{left};
-  auto* at = key.data() + 1;
+/// What the choice of an algorithm depends on: of each of A, B, D, C.
+using Key = std::array<std::int64_t, 24>;
+Key key_of(const Operand& a, const Operand& b, const Operand& d, const Operand& c) {
+  Key key{};
+  auto* at = key.data();
   for (const Operand* o : {&a, &b, &d, &c})
     for (const std::int64_t v : {static_cast<std::int64_t>(o->dtype), o->rows, o->cols, o->stride,
                                  std::int64_t{o->transposed}, std::int64_t{o->alignment()}})
@@ -90,9 +89,7 @@ struct Plan {
   cublasLtMatmulAlgo_t algorithm{};
   std::size_t workspace = 0;
 
-  /// multiprocessors: to be used (0: all).
-  Plan(cublasLtHandle_t library, std::int32_t multiprocessors, const Operand& a_in, const Operand& b_in,
-       const Operand& d_in, const Operand& c_in)
+  Plan(cublasLtHandle_t library, const Operand& a_in, const Operand& b_in, const Operand& d_in, const Operand& c_in)
       : a(layout_of(a_in)), b(layout_of(b_in)), c(layout_of(c_in)), d(layout_of(d_in)) {
     cublasLtMatmulDesc_t made = nullptr;
     check(cublasLtMatmulDescCreate(&made, CUBLAS_COMPUTE_32F, CUDA_R_32F));
@@ -103,9 +100,6 @@ struct Plan {
     };
     op(CUBLASLT_MATMUL_DESC_TRANSA, b_in.transposed);  // its A is our B
     op(CUBLASLT_MATMUL_DESC_TRANSB, a_in.transposed);
-    if (multiprocessors > 0)
-      check(cublasLtMatmulDescSetAttribute(product.get(), CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, &multiprocessors,
-                                           sizeof multiprocessors));
 
     cublasLtMatmulPreference_t wanted = nullptr;
     check(cublasLtMatmulPreferenceCreate(&wanted));
@@ -140,21 +134,17 @@ struct Plan {
 struct Products {
   Library library;
   std::map<Key, Plan> plans;
-  int multiprocessors = 0;  // of the GPU
 
   explicit Products(const Stream&) {
-    int gpu = 0;
-    device::check(cudaGetDevice(&gpu));
-    device::check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, gpu));
     cublasLtHandle_t made = nullptr;
     check(cublasLtCreate(&made));
     library.reset(made);
   }
-  const Plan& plan(int left, const Operand& a, const Operand& b, const Operand& d, const Operand& c) {
-    const Key key = key_of(left, a, b, d, c);
+  const Plan& plan(const Operand& a, const Operand& b, const Operand& d, const Operand& c) {
+    const Key key = key_of(a, b, d, c);
     const auto at = plans.find(key);
     if (at != plans.end()) return at->second;
-    return plans.try_emplace(key, library.get(), left > 0 ? multiprocessors - left : 0, a, b, d, c).first->second;
+    return plans.try_emplace(key, library.get(), a, b, d, c).first->second;
   }
 };
 
@@ -166,7 +156,7 @@ struct Scales {
 void multiply(const Stream& stream, const Operand& a, const Operand& b, const Operand& c, Scales scales,
               const Operand& d) {
   auto& products = stream.state<Products>();
-  const Plan& plan = products.plan(stream.state<device::LeftToLane>().multiprocessors, a, b, d, c);
+  const Plan& plan = products.plan(a, b, d, c);
   const Scratch workspace(stream, plan.workspace);
   check(cublasLtMatmul(products.library.get(), plan.product.get(), &scales.alpha, b.data, plan.b.get(), a.data,
                        plan.a.get(), &scales.beta, d.data, plan.d.get(), c.data, plan.c.get(), &plan.algorithm,

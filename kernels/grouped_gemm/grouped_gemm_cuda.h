@@ -2,7 +2,7 @@
 // The experts' products on a GPU. Two ways, chosen by grouped_gemm and grouped_gemm_backward_weight: Hopper's (bf16,
 // CUTLASS: TMA and wgmma), and a plain one (float32, older GPUs, and rows that TMA cannot address). Both take the rows'
 // offsets where they are, on the device.
-#include "device/lane.h"
+#include "device/stream.h"
 #include "tensor/view.h"
 
 namespace eddy::kernels::cuda {

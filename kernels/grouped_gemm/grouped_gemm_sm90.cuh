@@ -179,7 +179,7 @@ void run_grouped(const Stream& stream, const GroupedProblem<cutlass::bfloat16_t,
 
   cutlass::KernelHardwareInfo hardware;
   hardware.device_id = gpu.device;
-  hardware.sm_count = gpu.multiprocessors - stream.state<device::LeftToLane>().multiprocessors;
+  hardware.sm_count = gpu.multiprocessors;
   typename Gemm::Arguments arguments;
   arguments.mode = cutlass::gemm::GemmUniversalMode::kGrouped;
   arguments.problem_shape = {problem.groups, arrays.size, nullptr};

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "comm/mpi_communicator.h"
-#include "device/lane.h"
 
 namespace eddy::comm {
 using device::Stream;
@@ -16,6 +15,8 @@ namespace {
 
 /// Blocks of the GPU that a message's kernel may take while others compute: about 150 GB/s over NVLink.
 constexpr int kMessageCtas = 8;
+/// The same of a lane's collectives, which have the backward pass's time, or that of a kernel bound by memory.
+constexpr int kLaneCtas = 24;
 
 std::size_t sum(std::span<const std::size_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
@@ -287,7 +288,7 @@ std::unique_ptr<DeviceTransport> Nccl::transport(Communicator& group, Messages m
 
 std::unique_ptr<DeviceTransport> Nccl::lane_transport(Communicator& group) {
   const auto place = std::make_shared<const Place>(Place{group.name() + " beside", group.rank(), group.size()});
-  return std::make_unique<NcclTransport>(place, handle(group, *place, device::kLaneMultiprocessors, made_for_lanes_),
+  return std::make_unique<NcclTransport>(place, handle(group, *place, kLaneCtas, made_for_lanes_),
                                          std::map<int, Link>(), watch_);
 }
 

@@ -11,17 +11,6 @@ namespace eddy::device {
 /// thread, as `stream` is.
 Stream lane(const Stream& stream);
 
-/// Multiprocessors that work on a lane may hold at once.
-constexpr int kLaneMultiprocessors = 12;
-
-/// Kept by a stream (Stream::state): how many multiprocessors its own kernels leave to the lane for now. Blocks that
-/// stay for a kernel's whole time and share out its work at the start would else double that time, where a few of them
-/// find no room before the others end.
-struct LeftToLane {
-  explicit LeftToLane(const Stream&) {}
-  int multiprocessors = 0;
-};
-
 /// A place in a stream's order, for others to wait for. Does nothing on the CPU, where work is done when a call
 /// returns.
 class Mark {

@@ -37,6 +37,14 @@ std::int64_t owned_elements(const std::vector<parallel::ParameterInfo>& flat, co
     if (!holds_copy(flat, bucket)) elements += bucket.part;
   return elements;
 }
+std::int64_t saved_elements(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan,
+                            int member) {
+  std::int64_t elements = 0;
+  for (const auto& bucket : plan.buckets)
+    if (!holds_copy(flat, bucket))
+      for (const auto& piece : parallel::zero_pieces(flat, plan, bucket, member)) elements += piece.end - piece.begin;
+  return elements;
+}
 
 ShardedAdamw::ShardedAdamw(const ParameterStore& store, const parallel::Groups& groups, const AdamwOptions& options)
     : store_(store), groups_(groups), options_(options), lane_(device::lane(store.stream())) {
@@ -109,11 +117,6 @@ void ShardedAdamw::begin_sum(Kind& kind, Bucket& bucket) {
   kind.replicas.reduce_scatter(grads, grads + kind.replicas.rank() * bucket.plan.part,
                                static_cast<std::size_t>(bucket.plan.part), Dtype::f32, lane_);
   bucket.summed.set(lane_);
-  leave_to_lane(device::kLaneMultiprocessors);  // what is enqueued from now on runs beside the sum
-}
-
-void ShardedAdamw::leave_to_lane(int multiprocessors) const {
-  if (store_.stream().on_gpu()) store_.stream().state<device::LeftToLane>().multiprocessors = multiprocessors;
 }
 
 /// Leaves the summed gradient of this rank's part of each bucket there; returns the sum of their squares.
@@ -133,7 +136,6 @@ double ShardedAdamw::reduce() {
       kernels::sum_of_squares(stream, part(grads, piece.value_offset, piece.numel()), squares_);
   }
   begun_.clear();
-  leave_to_lane(0);
   return *tensor::to_host(stream, squares_).view().as<double>();
 }
 

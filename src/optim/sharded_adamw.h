@@ -22,6 +22,9 @@ struct AdamwOptions {
 
 /// Elements of each moment, and of the masters, that any member of a replica group holds.
 std::int64_t owned_elements(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan);
+/// Those of them that are elements of parameters, which a checkpoint has, and not what fills up a part.
+std::int64_t saved_elements(const std::vector<parallel::ParameterInfo>& flat, const parallel::ZeroPlan& plan,
+                            int member);
 
 /// Where the parameters are float32 they are the masters themselves; bf16 ones have float32 masters beside them.
 /// Masters and moments exist for a rank's own part of each bucket only (zero.h), where the store's stream runs. The
@@ -88,7 +91,6 @@ class ShardedAdamw {
   };
   void find_tied();
   void begin_sum(Kind& kind, Bucket& bucket);
-  void leave_to_lane(int multiprocessors) const;
   double reduce();
   void update(double lr, double scale);
   void gather(Kind& kind, const Bucket& bucket);

@@ -47,8 +47,11 @@ RankMemory MemoryPlan::of(int rank) {
     m.gradients += all * sizeof(float);
     m.moments += 2 * own * size_of(options_.adamw.moments);
     m.masters += options_.stage.dtype == Dtype::f32 ? 0 : own * sizeof(float);
-    m.checkpoint += own * (sizeof(float) + 2 * size_of(options_.adamw.moments));
-    if (parallel::members(layout_, kind, rank).front() == rank)  // what is not trained is saved by the first replica
+    const auto group = parallel::members(layout_, kind, rank);
+    const auto member = static_cast<int>(std::lower_bound(group.begin(), group.end(), rank) - group.begin());
+    const auto saved = static_cast<std::size_t>(optim::saved_elements(flat, plan->second, member));
+    m.checkpoint += saved * (sizeof(float) + 2 * size_of(options_.adamw.moments));
+    if (member == 0)  // what is not trained is saved by the first replica
       for (const auto& info : infos)
         if (!info.trainable && !info.tied_copy && info.replicas == kind)
           m.checkpoint += static_cast<std::size_t>(info.numel()) * size_of(info.dtype);

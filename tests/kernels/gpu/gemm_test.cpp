@@ -6,7 +6,6 @@
 #include <tuple>
 
 #include "base/error.h"
-#include "device/lane.h"
 #include "gpu_test.h"
 
 using namespace eddy_test;      // NOLINT
@@ -152,16 +151,6 @@ TEST_CASE("gemm on the GPU: the same product gives the same bits") {
       if (run == 0) first = bits;
       CHECK((bits == first));
     }
-  }
-}
-
-TEST_CASE("gemm on the GPU: with multiprocessors left to the lane") {
-  const auto* gpu = gpu_stream();
-  if (!gpu) return;
-  auto& left = gpu->state<eddy::device::LeftToLane>().multiprocessors;
-  for (const int some : {eddy::device::kLaneMultiprocessors, 1, 0}) {
-    left = some;
-    for (const auto& types : kTypes) compare(*gpu, 1160, 968, 264, false, true, types, 0, 1, 1, false);
   }
 }
 

@@ -192,17 +192,6 @@ TEST_CASE("grouped_gemm on the GPU: Hopper's way, the weights' gradient") {
   SUCCEED("where the GPU is no Hopper nothing is compared");
 }
 
-TEST_CASE("grouped_gemm on the GPU: with multiprocessors left to the lane") {
-  const auto* gpu = gpu_stream();
-  if (!gpu) return;
-  auto& left = gpu->state<eddy::device::LeftToLane>().multiprocessors;
-  for (const int some : {eddy::device::kLaneMultiprocessors, 1}) {
-    left = some;
-    compare_all(*gpu, kAligned, Dtype::bf16, Way::chosen);
-  }
-  left = 0;
-}
-
 TEST_CASE("grouped_gemm on the GPU: whichever way is chosen") {
   const auto* gpu = gpu_stream();
   if (!gpu) return;
