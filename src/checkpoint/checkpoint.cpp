@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -26,7 +27,8 @@ struct Checkpoint::Impl {
   Manifest manifest;
   std::vector<TensorEntry> entries;
   std::map<std::string, std::size_t> index;
-  mutable std::vector<io::Descriptor> open_files;
+  mutable std::array<PageBuffer, kThreads> pages;  // a thread's each
+  mutable std::vector<io::Descriptor> open_files, direct_files;
   mutable std::map<const StoredSlice*, std::vector<std::uint64_t>> hashes;  // of the slices read so far
 
   std::string path_of(std::uint32_t file) const { return (dir / manifest.files[file].name).string(); }
@@ -38,6 +40,8 @@ struct Checkpoint::Impl {
 int Checkpoint::Impl::open(std::uint32_t file) const {
   io::Descriptor& d = open_files[file];
   if (d.get() < 0) d = io::Descriptor(::open(path_of(file).c_str(), O_RDONLY | O_CLOEXEC));
+  if (d.get() >= 0 && direct_files[file].get() < 0)  // some file systems refuse it
+    direct_files[file] = io::Descriptor(::open(path_of(file).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
   if (d.get() < 0) fail_input("{}: cannot be opened: {}", path_of(file), std::strerror(errno));
   return d.get();
 }
@@ -57,7 +61,7 @@ SliceSource Checkpoint::Impl::source(const StoredTensor& t, const StoredSlice& s
     }
     it->second = std::move(own);
   }
-  return {t.name, s.bytes(t.dtype), s.offset, it->second, open(s.file), path_of(s.file)};
+  return {t.name, s.bytes(t.dtype), s.offset, it->second, open(s.file), direct_files[s.file].get(), path_of(s.file)};
 }
 
 Checkpoint::Checkpoint(const fs::path& dir) : impl_(std::make_unique<Impl>()) {
@@ -75,6 +79,7 @@ Checkpoint::Checkpoint(const fs::path& dir) : impl_(std::make_unique<Impl>()) {
       fail_input("{}: has {} bytes, its manifest says {}; it was cut off or altered", path.string(), size, f.bytes);
   }
   m.open_files.resize(m.manifest.files.size());
+  m.direct_files.resize(m.manifest.files.size());
   for (const StoredTensor& t : m.manifest.tensors) {
     m.index[t.name] = m.entries.size();
     m.entries.push_back({t.name, t.dtype, t.shape});
@@ -135,7 +140,7 @@ void Checkpoint::read(const tensor::Slice& s) const {
         part.begin[axis] = common.begin[axis] + rows * p / parts;
         part.extent[axis] = rows * (p + 1) / parts - rows * p / parts;
       }
-      SliceReader reader(source, t.dtype, s.view.dtype);
+      SliceReader reader(source, t.dtype, s.view.dtype, impl_->pages[i]);
       tensor::for_each_shared_run(there, wanted, part, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
         reader.read(static_cast<std::uint64_t>(from), static_cast<std::uint64_t>(count),
                     out + static_cast<std::size_t>(to) * size_of(s.view.dtype));
@@ -155,10 +160,11 @@ std::vector<fs::path> Checkpoint::attachments() const {
 
 void Checkpoint::Impl::verify_slice(const StoredTensor& t, const StoredSlice& s) const {
   const SliceSource from = source(t, s);
-  const std::uint64_t parts = (from.bytes + kThreadBytes - 1) / kThreadBytes;
+  const std::uint64_t chunks = chunks_of(from.bytes),
+                      parts = std::min<std::uint64_t>(kThreads, from.bytes / kThreadBytes + 1);
   parallel_for(kThreads, parts, [&](std::size_t i) {
-    SliceReader(from, Dtype::u8, Dtype::u8)
-        .check(i * kThreadBytes, std::min<std::uint64_t>(from.bytes, (i + 1) * kThreadBytes));
+    SliceReader reader(from, Dtype::u8, Dtype::u8, pages[i]);
+    reader.check(chunks * i / parts * kChunkBytes, std::min(from.bytes, chunks * (i + 1) / parts * kChunkBytes));
   });
 }
 

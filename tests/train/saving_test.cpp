@@ -1,0 +1,84 @@
+// eddy-train's checkpoints from outside: written while it trains, failing, damaged.
+#include "base/error.h"
+#include "catch.h"
+#include "run.h"
+
+namespace fs = std::filesystem;
+using eddy_test::contents;
+using eddy_test::Run;
+
+TEST_CASE("checkpoints written while training goes on hold the state of their step") {
+  const Run async, sync;
+  const std::vector<std::string> common{"--train.steps=9", "--checkpoint.every=2", "--checkpoint.keep=9"};
+  auto command = common;
+  command.push_back("--checkpoint.ranks_per_file=1");
+  const auto result = async.start(command, 2);
+  INFO(result.err);
+  REQUIRE(result.status == 0);
+  command = common;
+  command.push_back("--checkpoint.async=off");
+  REQUIRE(sync.start(command, 2).status == 0);
+  REQUIRE(async.checkpoints() == sync.checkpoints());
+  REQUIRE(async.checkpoints().size() == 5);
+  for (const auto& name : async.checkpoints()) {
+    CAPTURE(name);
+    CHECK(contents(async.dir / "checkpoints" / name) == contents(sync.dir / "checkpoints" / name));
+    CHECK(fs::exists(async.dir / "checkpoints" / name / "data-00001.h5"));
+  }
+  // four lines at least tell of a finished checkpoint's bytes: float32 parameters, two moments of all but the biases
+  int told = 0;
+  for (const auto& line : async.metrics())
+    if (line.contains("ckpt_bytes")) {
+      ++told;
+      CHECK(line.at("ckpt_bytes") > 3 * 4 * 600000);
+      CHECK(line.at("ckpt_write_s") > 0);
+      CHECK(line.at("ckpt_stall_s") > 0);
+    }
+  CHECK(told == 4);
+}
+
+TEST_CASE("a save that fails does not end the run; two in a row do") {
+  const Run run;
+  const auto in_the_way = [&](int step) {  // is no checkpoint, and therefore not overwritten
+    fs::create_directories(run.dir / "checkpoints" / fmt::format("step-{:08}", step));
+  };
+  in_the_way(2);
+  const auto once = run.start({"--train.steps=5", "--checkpoint.every=2"});
+  INFO(once.err);
+  REQUIRE(once.status == 0);
+  CHECK(once.err.find("the checkpoint of step 2 failed") != std::string::npos);
+  CHECK(run.checkpoints() == std::vector<std::string>{"step-00000004", "step-00000005"});
+  CHECK(run.metrics()[1].at("ckpt_failed") == 1);
+  CHECK(!run.metrics()[3].contains("ckpt_failed"));
+  in_the_way(6);
+  in_the_way(8);
+  const auto twice = run.start({"--train.steps=20", "--checkpoint.every=2"});
+  INFO(twice.err);
+  CHECK(twice.status != 0);
+  CHECK(twice.err.find("step-00000008 exists") != std::string::npos);
+  CHECK(run.checkpoints().back() == "step-00000005");
+}
+
+TEST_CASE("a damaged newest checkpoint is named and set aside, and the run goes on from the one before") {
+  const Run run, straight;
+  REQUIRE(straight.start({"--train.steps=6"}).status == 0);
+  REQUIRE(run.start({"--train.steps=5", "--checkpoint.every=1", "--checkpoint.keep=3", "--checkpoint.keep_every=2"})
+              .status == 0);
+  using Names = std::vector<std::string>;
+  REQUIRE(run.checkpoints() == Names{"step-00000002", "step-00000003", "step-00000004", "step-00000005"});
+  const auto folder = [&](int step) { return run.dir / "checkpoints" / fmt::format("step-{:08}", step); };
+  // found when it is opened, and when it is read
+  fs::resize_file(folder(5) / "data.h5", fs::file_size(folder(5) / "data.h5") - 1);
+  std::string data = eddy_test::read_file(folder(4) / "data.h5");
+  data[data.size() / 2] ^= 16;
+  eddy_test::write_file(folder(4) / "data.h5", data);
+  const auto result = run.start({"--train.steps=6", "--checkpoint.keep=1"});
+  INFO(result.err);
+  REQUIRE(result.status == 0);
+  for (const char* said : {"step-00000005/data.h5", "step-00000004/data.h5", "going on from", "step-00000003 after"})
+    CHECK(result.err.find(said) != std::string::npos);
+  CHECK(run.checkpoints() == Names{"step-00000006"});
+  CHECK(fs::exists(run.dir / "checkpoints/step-00000005.damaged"));
+  CHECK(fs::exists(run.dir / "checkpoints/step-00000004.damaged"));
+  CHECK(contents(folder(6)) == contents(straight.dir / "checkpoints/step-00000006"));
+}
