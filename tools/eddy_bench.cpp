@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/main.h"
 #include "bench_comm.h"
+#include "bench_convert.h"
 #include "bench_shard.h"
 #include "bench_slice.h"
 #include "bench_tokenizer.h"
@@ -18,6 +19,7 @@ constexpr const char* kUsage =
     "  train      whole training steps on one rank, beside sgemm\n"
     "  slice      layers of DeepSeek-V3's size on GPUs in any layout, with each operation's share of its ceiling\n"
     "  comm       bus bandwidth of collectives between ranks, under mpirun\n"
+    "  convert    casting between FP8 and BF16, in memory and folder to folder\n"
     "  shard      reading packed rows, beside memcpy\n"
     "  tokenizer  encoding text, one thread\n";
 
@@ -34,9 +36,10 @@ int bench(const std::vector<std::string>& arguments) {
   if (arguments[0] == "train") return eddy::bench_train(rest);
   if (arguments[0] == "slice") return eddy::bench_slice(rest);
   if (arguments[0] == "comm") return eddy::bench_comm(rest);
+  if (arguments[0] == "convert") return eddy::bench_convert(rest);
   if (arguments[0] == "shard") return bench_shard(rest);
   if (arguments[0] == "tokenizer") return bench_tokenizer(rest);
-  eddy::fail_input("there is no benchmark '{}'; there are train, slice, comm, shard, tokenizer", arguments[0]);
+  eddy::fail_input("there is no benchmark '{}'; there are train, slice, comm, convert, shard, tokenizer", arguments[0]);
 }
 }  // namespace
 
