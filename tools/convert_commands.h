@@ -12,6 +12,7 @@ using Arguments = std::vector<std::string>;
 int from_hf(comm::Session& session, const Arguments& arguments);
 int to_hf(comm::Session& session, const Arguments& arguments);
 int cast_folder(comm::Session& session, const Arguments& arguments);
+int download(comm::Session& session, const Arguments& arguments);  ///< where it is built (hf/download.h)
 int reshard(comm::Session& session, const Arguments& arguments);
 int inspect(comm::Session& session, const Arguments& arguments);
 int verify(comm::Session& session, const Arguments& arguments);

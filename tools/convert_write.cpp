@@ -46,7 +46,8 @@ std::string index_of(const std::vector<hf::FilePlan>& files) {
       map[t.name] = file.name;
       total += hf::bytes_of(t);
     }
-  return Json{{"metadata", {{"total_size", total}}}, {"weight_map", map}}.dump(2) + "\n";
+  // not ordered_json, whose look-ups are linear: R1 has some 90,000 names
+  return nlohmann::json{{"metadata", {{"total_size", total}}}, {"weight_map", map}}.dump(2) + "\n";
 }
 
 /// What an interrupted run left stays where it is of this job; anything else goes.

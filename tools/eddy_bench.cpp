@@ -8,6 +8,7 @@
 #include "base/main.h"
 #include "bench_checkpoint.h"
 #include "bench_comm.h"
+#include "bench_convert.h"
 #ifdef EDDY_BENCH_CORPUS
 #include "bench_corpus_minhash.h"
 #endif
@@ -32,6 +33,7 @@ constexpr Benchmark kBenchmarks[] = {
     {"kernels", "every kernel at the slice's sizes, beside the ceilings of the same run", bench_kernels},
     {"comm", "bus bandwidth of collectives between ranks, under mpirun", bench_comm},
     {"checkpoint", "saving and loading beside dd, under mpirun too; what an asynchronous save costs", bench_checkpoint},
+    {"convert", "casting between FP8 and BF16, in memory and folder to folder", bench_convert},
     {"shard", "reading packed rows, beside memcpy", bench_shard},
     {"tokenizer", "encoding text, one thread", bench_tokenizer},
 #ifdef EDDY_BENCH_CORPUS

@@ -62,7 +62,7 @@ std::string ShardPlan::file_name(std::size_t shard) const {
 }
 
 std::string ShardPlan::index() const {
-  nlohmann::ordered_json json;
+  nlohmann::json json;  // ordered_json takes a time that grows with the square of the names
   json["metadata"]["total_size"] = total_bytes;
   std::map<std::string, std::string> map;
   for (std::size_t i = 0; i < shards.size(); ++i)

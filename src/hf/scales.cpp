@@ -67,7 +67,7 @@ void write_kept_scales(const fs::path& dir, const KeptScales& kept) {
   SafetensorsWriter file(dir / kScalesFile, tensors,
                          {{"format", kFormat},
                           {"xxh3", hash_of(kept.scales)},
-                          {"files", Json(kept.files).dump()},
+                          {"files", nlohmann::json(kept.files).dump()},
                           {"quantization_config", kept.quantization.dump()}});
   for (const auto& [name, s] : kept.scales) file.write(s.values.data(), s.values.size() * sizeof(float));
   file.commit();
@@ -94,7 +94,7 @@ std::optional<KeptScales> read_kept_scales(const fs::path& dir) {
   if (hash_of(kept.scales) != said("xxh3"))
     fail_input("{}: is damaged (it does not have its checksum); remove it to do without the original scales",
                path.string());
-  const auto files = parse_json<Json>(said("files"), path.string() + ": files");
+  const auto files = parse_json<nlohmann::json>(said("files"), path.string() + ": files");
   for (const auto& [name, value] : files.items())
     if (value.is_string()) kept.files[name] = value.get<std::string>();
   kept.quantization = parse_json<Json>(said("quantization_config"), path.string() + ": quantization_config");

@@ -104,7 +104,7 @@ inline void make_model(const std::filesystem::path& folder, const MadeShape& sha
   for (const auto& t : tensors) total += hf::bytes_of(t);
   std::vector<hf::FilePlan> files(static_cast<std::size_t>(shape.files));
   std::uint64_t before = 0;
-  nlohmann::ordered_json index = {{"metadata", {{"total_size", total}}}};
+  nlohmann::json index = {{"metadata", {{"total_size", total}}}};
   std::map<std::string, std::string> map;
   for (const auto& t : tensors) {
     const auto i = static_cast<std::size_t>(before * static_cast<std::uint64_t>(shape.files) / total);
@@ -145,8 +145,8 @@ inline void edit_file(const std::filesystem::path& folder, const std::string& na
   FAIL(name + " is in no file");
 }
 
-inline nlohmann::ordered_json json_file(const std::filesystem::path& path) {
-  return eddy::parse_json<nlohmann::ordered_json>(read_file(path), path.string());
+inline nlohmann::json json_file(const std::filesystem::path& path) {
+  return eddy::parse_json<nlohmann::json>(read_file(path), path.string());
 }
 
 }  // namespace eddy_test
