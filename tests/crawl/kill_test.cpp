@@ -91,8 +91,8 @@ void kill_and_go_on(const std::string& faults, int papers, int kills, int most_r
 TEST_CASE("killed at random moments, a crawl ends in the same store") {
   const bool slow = std::getenv("EDDY_SLOW") != nullptr;
   if (slow) {
-    kill_and_go_on("none", 60, 20, 6, 11);
-    kill_and_go_on("passing", 60, 20, 8, 12);
+    kill_and_go_on("none", 200, 20, 12, 11);
+    kill_and_go_on("passing", 200, 20, 18, 12);
   } else {
     kill_and_go_on("passing", 40, 4, 20, 13);
   }
