@@ -26,8 +26,11 @@ std::string read_secret(const std::string& variable, const std::string& file) {
   }
   while (!key.empty() && (key.back() == ' ' || key.back() == '\r' || key.back() == '\n' || key.back() == '\t'))
     key.pop_back();
-  if (std::any_of(key.begin(), key.end(), [](unsigned char c) { return c <= ' ' || c >= 127; }))
-    fail_input("{}: holds no key: a key has neither blanks nor control characters", where);
+  const bool strange = std::any_of(key.begin(), key.end(), [](unsigned char c) {
+    return c <= ' ' || c >= 127 || c == '"' || c == '\\';  // the last two are spelled otherwise in JSON
+  });
+  if (strange || (!key.empty() && key.size() < 6))
+    fail_input("{}: holds no key: a key has six characters and more, no blanks, quotes or control characters", where);
   return key;
 }
 

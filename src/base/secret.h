@@ -9,7 +9,7 @@ namespace eddy {
 
 /// The key in environment variable `variable`, or, where that is unset or empty, in `file` (its first line), or "".
 /// Throws Error (status 2), never quoting the key, where the file is readable or writable by others than its owner
-/// (mode 0600 is wanted), cannot be read, or where the key has blanks or control characters.
+/// (mode 0600 is wanted), cannot be read, or where the key has blanks, quotes or control characters or is too short.
 std::string read_secret(const std::string& variable, const std::string& file);
 
 /// `text` with every occurrence of every secret, as it is or percent-encoded, replaced by "REDACTED".

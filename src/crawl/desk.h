@@ -44,7 +44,8 @@ class Desk {
   using Then = std::function<void(const Record&)>;
   Desk(Memory memory, bool retry_failed) : memory_(std::move(memory)), retry_failed_(retry_failed) {}
 
-  /// `then` is called once, later, from drain(). A question under way is not put twice.
+  /// `then` is called once, later, from drain(). A question under way is not put twice; nor is one that this run has
+  /// given up, or that brought a payload. Callers keep the answers to others that they may ask for again.
   void ask(const Ask& ask, Then then);
   /// `then` is called from drain(), after what stands before it.
   void later(std::function<void()> then) { ready_.push_back(std::move(then)); }
@@ -62,7 +63,8 @@ class Desk {
   void count(const Record& record);
   Memory memory_;
   bool retry_failed_;
-  std::map<std::string, std::vector<Then>> waiting_;  // by key
+  std::map<std::string, std::vector<Then>> waiting_;            // by key
+  std::map<std::string, std::shared_ptr<const Record>> small_;  // this run's records without an answer in them
   std::deque<std::function<void()>> ready_;
   std::vector<Ask> outgoing_;
   std::map<std::string, Tally> tallies_;

@@ -21,8 +21,8 @@ Paper Item::known() const {
   return p;
 }
 
-Harvest::Harvest(const CrawlOptions& options, const std::vector<Service>& services, Desk& desk)
-    : options_(options), services_(services), desk_(desk) {}
+Harvest::Harvest(const CrawlOptions& options, const std::vector<Service>& services, Desk& desk, Works& works)
+    : options_(options), services_(services), desk_(desk), works_(works) {}
 
 bool Harvest::uses(const char* service) const {
   return std::any_of(services_.begin(), services_.end(), [&](const Service& s) { return s.name == service && s.use; });
@@ -71,7 +71,7 @@ void Harvest::enrich(Level& level) {
   struct Question {
     Ask ask;
     std::size_t item;
-    std::function<Paper(const Record&)> read;
+    std::function<Paper(const Record&)> read;  // null: Crossref's, which goes through works_
   };
   std::vector<Question> questions;
   for (std::size_t i = 0; i < level.items.size(); ++i) {
@@ -86,8 +86,7 @@ void Harvest::enrich(Level& level) {
                              }});
     }
     if (p.doi.empty()) continue;
-    if (uses("crossref"))
-      questions.push_back({crossref::work(p.doi), i, [](const Record& r) { return crossref::work_of(r.json).paper; }});
+    if (uses("crossref")) questions.push_back({crossref::work(p.doi), i, nullptr});
     if (!p.arxiv.empty()) continue;
     if (uses("unpaywall"))
       questions.push_back({unpaywall::work(p.doi), i, [](const Record& r) { return unpaywall::paper(r.json); }});
@@ -112,11 +111,19 @@ void Harvest::enrich(Level& level) {
         {first, first + static_cast<std::ptrdiff_t>(std::min(arxiv::kBatch, at_arxiv.size() - b * arxiv::kBatch))},
         rest);
   }
-  for (std::size_t i = 0; i < questions.size(); ++i)
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    if (!questions[i].read) {
+      works_.ask(level.items[questions[i].item].base.doi, [answers, i, rest](const crossref::Work& work) {
+        (*answers)[i] = work.paper;
+        rest->hit();
+      });
+      continue;
+    }
     desk_.ask(questions[i].ask, [answers, i, rest, read = questions[i].read](const Record& r) {
       if (r.ok) (*answers)[i] = read(r);
       rest->hit();
     });
+  }
   desk_.later([rest] { rest->hit(); });
 }
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "crawl/crossref.h"
 #include "crawl/desk.h"
 #include "crawl/options.h"
+#include "crawl/works.h"
 
 namespace eddy::crawl {
 
@@ -31,7 +31,7 @@ struct Item {
 /// files, thus depends on the answers alone, not on when they came.
 class Harvest {
  public:
-  Harvest(const CrawlOptions& options, const std::vector<Service>& services, Desk& desk);
+  Harvest(const CrawlOptions& options, const std::vector<Service>& services, Desk& desk, Works& works);
   void add_level(const std::vector<std::pair<std::size_t, Paper>>& papers);
   bool done() const { return levels_.size() == finished_; }
   /// In the order of levels and of their papers.
@@ -55,6 +55,7 @@ class Harvest {
   const CrawlOptions& options_;
   const std::vector<Service>& services_;
   Desk& desk_;
+  Works& works_;
   std::deque<std::unique_ptr<Level>> levels_;
   std::size_t finished_ = 0;
   bool fetching_ = false;

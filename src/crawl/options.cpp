@@ -98,6 +98,10 @@ bool parse_options(int argc, const char* const* argv, CrawlOptions& c, std::stri
     fail_input("the three score.*_weight are all 0: give one of them a value");
   if (!c.contact.empty() && (c.contact.find('@') == std::string::npos || c.contact.find(' ') != std::string::npos))
     fail_input("contact = '{}' is no e-mail address", c.contact);
+  if (c.net.proxy.find('@') != std::string::npos)
+    fail_input(
+        "net.proxy: a password here would be shown by ps and kept in config.ini; set https_proxy in the "
+        "environment instead");
   ini = o.ini();
   return true;
 }
@@ -109,6 +113,8 @@ std::vector<Service> make_services(const CrawlOptions& c) {
     while (made.url.ends_with('/')) made.url.pop_back();
     const std::string host = net::host_of(made.url);
     if (host.empty()) fail_input("api.{}.url = '{}' is no http or https URL", name, s.url);
+    if (made.url.find('@') != std::string::npos)
+      fail_input("api.{}.url: a base URL holds no password and no '@'; see api.*.key_file", name);
     if (host == own_host || host.ends_with("." + own_host)) made.floor_s = floor;
     if (!variable.empty() && s.use) made.key = read_secret(variable, s.key_file);
     if (!made.key.empty() && made.url.starts_with("http:") && !net::is_loopback(host))

@@ -171,9 +171,9 @@ std::string write_results(const std::filesystem::path& folder, const Walk& walk,
   std::sort(report.seeds_not_found.begin(), report.seeds_not_found.end());
 
   std::vector<std::string> untitled;
-  std::string lines;
+  io::AtomicFile papers(folder / "papers.jsonl");
   for (const FinalPaper& f : final_papers(walk, untitled)) {
-    lines += line_of(f.json());
+    papers.write(line_of(f.json()));
     ++report.papers;
     ++report.by_depth[fmt::format("depth {}", f.depth)];
     ++report.licences[f.licence.empty() ? "unknown" : f.licence];
@@ -185,7 +185,7 @@ std::string write_results(const std::filesystem::path& folder, const Walk& walk,
       ++report.no_payload[f.reason.empty() ? "not fetched yet" : f.reason];
     }
   }
-  io::write_file(folder / "papers.jsonl", lines);
+  papers.commit();
 
   std::map<std::string, std::string> candidates;  // by id
   for (const std::size_t i : walk.catalogue().roots()) {
@@ -203,9 +203,9 @@ std::string write_results(const std::filesystem::path& folder, const Walk& walk,
                      {"score", e.score.whole},
                      {"parts", {{"text", e.score.text}, {"links", e.score.links}, {"keywords", e.score.keywords}}}});
   }
-  lines.clear();
-  for (const auto& [id, line] : candidates) lines += line;
-  io::write_file(folder / "candidates.jsonl", lines);
+  io::AtomicFile file(folder / "candidates.jsonl");
+  for (const auto& [id, line] : candidates) file.write(line);
+  file.commit();
 
   Json json = report.json();
   std::string text = report.text();

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "crawl/crossref.h"
 #include "crawl/ids.h"
 #include "crawl/s2.h"
 
@@ -44,7 +43,8 @@ Walk::Walk(const CrawlOptions& options, const std::vector<Service>& services, st
       services_(services),
       seeds_(std::move(seeds)),
       desk_(desk),
-      harvest_(options, services, desk) {}
+      works_(desk),
+      harvest_(options, services, desk, works_) {}
 
 void Walk::read_pages(std::function<Ask(int)> page, int offset, Slots slots, std::size_t slot,
                       std::shared_ptr<Countdown> rest) {
@@ -174,12 +174,9 @@ void Walk::take_level(const std::vector<std::size_t>& entries) {
 void Walk::ask_crossref_instead(std::size_t entry, Slots slots, std::size_t slot, std::shared_ptr<Countdown> rest) {
   const std::string doi = catalogue_.at(entry).paper.doi;
   if (doi.empty() || !services_[2].use) return rest->hit();
-  desk_.ask(crossref::work(doi), [slots, slot, rest](const Record& r) {
-    if (r.ok) {
-      crossref::Work w = crossref::work_of(r.json);
-      (*slots)[slot].papers = std::move(w.references);
-      (*slots)[slot].unnamed += w.unnamed;
-    }
+  works_.ask(doi, [slots, slot, rest](const crossref::Work& work) {
+    (*slots)[slot].papers = work.references;
+    (*slots)[slot].unnamed += work.unnamed;
     rest->hit();
   });
 }

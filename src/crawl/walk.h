@@ -50,6 +50,7 @@ class Walk {
   const std::vector<Service>& services_;
   std::vector<Paper> seeds_;
   Desk& desk_;
+  Works works_;
   Harvest harvest_;
   Catalogue catalogue_;
   Profile profile_;

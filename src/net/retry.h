@@ -8,7 +8,7 @@
 namespace eddy::net {
 
 struct RetryRules {
-  int attempts = 6;          ///< a request, all in all
+  int attempts = 8;          ///< a request, all in all
   double base_s = 2;         ///< wait after the first failure; doubles with each
   double longest_s = 120;    ///< where the server does not say how long
   double patience_s = 3600;  ///< a longer Retry-After ends the request instead

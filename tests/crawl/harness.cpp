@@ -29,8 +29,12 @@ std::map<pid_t, pid_t> parents() {
   for (const auto& e : fs::directory_iterator("/proc")) {
     const pid_t pid = std::atoi(e.path().filename().c_str());
     if (pid <= 0) continue;
-    std::ifstream in(e.path() / "stat");
-    std::string text((std::istreambuf_iterator<char>(in)), {});
+    std::string text;
+    try {
+      text = read_file(e.path() / "stat");
+    } catch (const std::exception&) {
+      continue;  // it ended meanwhile
+    }
     const auto end = text.rfind(')');  // the name may hold anything
     if (end == std::string::npos) continue;
     char state = 0;

@@ -29,10 +29,11 @@ double rate_excess(const std::vector<nlohmann::json>& log) {
 }
 
 /// Kills a crawl `kills` times and lets it end. Its length is measured in requests, not in seconds.
-void kill_and_go_on(const std::string& faults, int papers, int kills, int most_requests, unsigned seed) {
+void kill_and_go_on(const std::string& faults, int papers, int depth, int kills, int most_requests, unsigned seed) {
   const TempDir dir;
   const TestServer calm(dir.path(), papers, "none");
-  const std::vector<std::string> from{"--from", "2101.00001", "10.5555/test.3"};
+  const std::vector<std::string> from{"--from", "2101.00001", "10.5555/test.3",
+                                      "--walk.depth=" + std::to_string(depth)};
   REQUIRE(run(crawl_command(calm, dir / "calm", 4, from)).status == 0);
 
   const fs::path other = dir / "other";
@@ -91,9 +92,9 @@ void kill_and_go_on(const std::string& faults, int papers, int kills, int most_r
 TEST_CASE("killed at random moments, a crawl ends in the same store") {
   const bool slow = std::getenv("EDDY_SLOW") != nullptr;
   if (slow) {
-    kill_and_go_on("none", 60, 20, 6, 11);
-    kill_and_go_on("passing", 60, 20, 8, 12);
+    kill_and_go_on("none", 150, 3, 20, 16, 11);
+    kill_and_go_on("passing", 150, 3, 20, 24, 12);
   } else {
-    kill_and_go_on("passing", 40, 4, 20, 13);
+    kill_and_go_on("passing", 40, 2, 4, 20, 13);
   }
 }

@@ -59,7 +59,10 @@ TEST_CASE("what the options refuse") {
               }),
               {"limit.year_min"}) == "");
   CHECK(lacks(refusal([] { parse({"--from=2101.00001", "--contact=me"}); }), {"contact", "e-mail"}) == "");
+  CHECK(lacks(refusal([] { parse({"--from=2101.00001", "--net.proxy=http://me:word@p:1"}); }), {"net.proxy"}) == "");
   CrawlOptions options = parse({"--from=2101.00001"});
+  options.s2.url = "https://me:word@x.org";
+  CHECK(refusal([&] { make_services(options); }).find("word@") == std::string::npos);
   options.s2.url = "ftp://x.org";
   CHECK(lacks(refusal([&] { make_services(options); }), {"api.s2.url"}) == "");
   const eddy_test::TempDir dir;

@@ -38,20 +38,24 @@ TEST_CASE("limits hold, and what they left out is told") {
     REQUIRE(result.status == 0);
     return nlohmann::json::parse(read_file(dir / name / "report.json"));
   };
-  const auto papers = report_of("papers", {"--limit.papers=7", "--payload.download=none"});
+  const auto papers =
+      report_of("papers", {"--limit.papers=7", "--payload.download=none", "--api.arxiv.licences=false"});
   CHECK(papers.at("papers") == 7);
   CHECK(papers.at("left_out").at("limit.papers") > 0);
 
-  const auto years = report_of("years", {"--limit.year_min=2000", "--payload.download=none"});
+  const auto years =
+      report_of("years", {"--limit.year_min=2000", "--payload.download=none", "--api.arxiv.licences=false"});
   for (const auto& [id, p] : papers_of(dir / "years")) CHECK((p.at("depth") == 0 || p.at("year") >= 2000));
   CHECK(years.at("left_out").at("limit.year_min") > 0);
 
-  const auto words = report_of("words", {"--limit.keywords=vortex", "--payload.download=none"});
+  const auto words =
+      report_of("words", {"--limit.keywords=vortex", "--payload.download=none", "--api.arxiv.licences=false"});
   CHECK(words.at("left_out").at("limit.keywords") > 0);
   for (const auto& [id, p] : papers_of(dir / "words"))
     CHECK((p.at("depth") == 0 || p.dump().find("vortex") != std::string::npos));
 
-  const auto scores = report_of("scores", {"--limit.score=0.5", "--payload.download=none"});
+  const auto scores =
+      report_of("scores", {"--limit.score=0.5", "--payload.download=none", "--api.arxiv.licences=false"});
   CHECK(scores.at("left_out").at("limit.score") > 0);
   for (const auto& c : read_lines(dir / "scores/candidates.jsonl"))
     CHECK((c.at("decision") == "taken") == (c.at("score") >= 0.5));
@@ -70,8 +74,9 @@ TEST_CASE("seeds: an author's publications, BibTeX, and what cannot be found") {
   const TestServer server(dir.path(), world.size(), "none");
   for (const std::string author : {"7", "Ada Test"}) {
     const fs::path store = dir / ("author" + author);
-    const RunResult result =
-        run(crawl_command(server, store, 0, {"--from.author", author, "--walk.depth=1", "--payload.download=none"}));
+    const RunResult result = run(crawl_command(
+        server, store, 0,
+        {"--from.author", author, "--walk.depth=1", "--payload.download=none", "--api.arxiv.licences=false"}));
     INFO(result.err);
     REQUIRE(result.status == 0);
     int first = 0;
@@ -81,9 +86,10 @@ TEST_CASE("seeds: an author's publications, BibTeX, and what cannot be found") {
   write_file(dir / "seeds.bib", "@string{x = {y}}\n@article{a, title = {" + world.paper(11).title +
                                     "},\n year = 2001}\n@misc{b, eprint = \"2101.00005\", archivePrefix = {arXiv}}\n"
                                     "@article{c, title = {{Nobody} wrote this paper}, year = {1999}}\n");
-  const RunResult result = run(crawl_command(
-      server, dir / "bib", 0,
-      {"--from", (dir / "seeds.bib").string(), "10.5555/unknown.1", "--walk.depth=0", "--payload.download=none"}));
+  const RunResult result =
+      run(crawl_command(server, dir / "bib", 0,
+                        {"--from", (dir / "seeds.bib").string(), "10.5555/unknown.1", "--walk.depth=0",
+                         "--payload.download=none", "--api.arxiv.licences=false"}));
   INFO(result.err);
   REQUIRE(result.status == 0);
   const auto papers = papers_of(dir / "bib");
@@ -117,6 +123,43 @@ TEST_CASE("lasting faults are given up, with their reasons, and the rest goes on
   for (const auto& [key, n] : asked) {
     INFO(key);
     CHECK(n <= 4);
+  }
+
+  // Given up is given up, until it is asked for.
+  const std::size_t before = server.requests();
+  REQUIRE(crawl(server, dir / "store", 0, with_seeds()).status == 0);
+  CHECK(server.requests() == before);
+  REQUIRE(crawl(server, dir / "store", 0, with_seeds({"--retry.failed", "--retry.attempts=1"})).status == 0);
+  const auto log = server.log();
+  CHECK(log.size() > before);
+  std::set<std::string> failed;
+  for (const auto& f : report.at("failures")) failed.insert(f.at("key").get<std::string>());
+  int again = 0;
+  for (std::size_t i = before; i < log.size(); ++i) again += static_cast<int>(failed.count(key_of(log[i])));
+  CHECK(again >= static_cast<int>(failed.size()));
+}
+
+TEST_CASE("references that Semantic Scholar lacks come from Crossref, which is asked once") {
+  const TempDir dir;
+  const World world(60);
+  const TestServer server(dir.path(), world.size(), "none");
+  REQUIRE_FALSE(world.paper(9).at_s2);
+  const RunResult result =
+      run(crawl_command(server, dir / "store", 0, {"--from", world.paper(9).doi, "--walk.depth=1"}));
+  INFO(result.err);
+  REQUIRE(result.status == 0);
+  std::set<std::string> expected{"doi:" + world.paper(9).doi}, found;
+  for (const int k : world.paper(9).references)
+    if (!world.paper(k).doi.empty())
+      expected.insert(world.paper(k).arxiv.empty() ? "doi:" + world.paper(k).doi : "arxiv:" + world.paper(k).arxiv);
+  for (const auto& [id, p] : papers_of(dir / "store")) found.insert(id);
+  CHECK(found == expected);
+  CHECK(expected.size() > 1);
+  std::map<std::string, int> asked;
+  for (const auto& request : server.log()) ++asked[key_of(request)];
+  for (const auto& [key, n] : asked) {
+    INFO(key);
+    CHECK(n == 1);
   }
 }
 

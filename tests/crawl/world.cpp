@@ -49,7 +49,7 @@ WorldPaper World::paper(int i) const {
   p.year = 1990 + i % 30;
   p.date = fmt::format("{}-{:02}-{:02}", p.year, 1 + i % 12, 1 + i % 28);
   p.at_s2 = i % 17 != 9;
-  for (int k = 0; k < 5; ++k) p.references.push_back((i * 4 + 3 * k + 1) % papers_);
+  for (int k = 0; k < 5; ++k) p.references.push_back((i * 4 + 5 * k + 1) % papers_);
   return p;
 }
 

@@ -168,8 +168,8 @@ TEST_CASE_METHOD(Fixture, "attempts are bounded, and answers are looked at") {
     a.body = "<html>";
     outcome = c.receive(a, t);
   }
-  CHECK(sent == 6);
-  CHECK(outcome->attempts == 6);
+  CHECK(sent == 8);
+  CHECK(outcome->attempts == 8);
   CHECK_FALSE(outcome->good);
   CHECK(outcome->reason == "not JSON");
 }
