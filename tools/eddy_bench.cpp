@@ -7,6 +7,9 @@
 #include "base/error.h"
 #include "base/main.h"
 #include "bench_comm.h"
+#ifdef EDDY_BENCH_CORPUS
+#include "bench_corpus_extract.h"
+#endif
 #include "bench_shard.h"
 #include "bench_slice.h"
 #include "bench_tokenizer.h"
@@ -19,7 +22,11 @@ constexpr const char* kUsage =
     "  slice      layers of DeepSeek-V3's size on GPUs in any layout, with each operation's share of its ceiling\n"
     "  comm       bus bandwidth of collectives between ranks, under mpirun\n"
     "  shard      reading packed rows, beside memcpy\n"
-    "  tokenizer  encoding text, one thread\n";
+    "  tokenizer  encoding text, one thread\n"
+#ifdef EDDY_BENCH_CORPUS
+    "  corpus-extract  text from LaTeX and PDF papers, one core\n"
+#endif
+    ;
 
 int bench(const std::vector<std::string>& arguments) {
   if (arguments.empty() || arguments[0] == "--help") {
@@ -36,6 +43,9 @@ int bench(const std::vector<std::string>& arguments) {
   if (arguments[0] == "comm") return eddy::bench_comm(rest);
   if (arguments[0] == "shard") return bench_shard(rest);
   if (arguments[0] == "tokenizer") return bench_tokenizer(rest);
+#ifdef EDDY_BENCH_CORPUS
+  if (arguments[0] == "corpus-extract") return bench_corpus_extract(rest);
+#endif
   eddy::fail_input("there is no benchmark '{}'; there are train, slice, comm, shard, tokenizer", arguments[0]);
 }
 }  // namespace
