@@ -10,6 +10,7 @@
 #include "bench_comm.h"
 #include "bench_convert.h"
 #ifdef EDDY_BENCH_CORPUS
+#include "bench_corpus_extract.h"
 #include "bench_corpus_minhash.h"
 #endif
 #include "bench_kernels.h"
@@ -37,6 +38,7 @@ constexpr Benchmark kBenchmarks[] = {
     {"shard", "reading packed rows, beside memcpy", bench_shard},
     {"tokenizer", "encoding text, one thread", bench_tokenizer},
 #ifdef EDDY_BENCH_CORPUS
+    {"corpus-extract", "text from LaTeX and PDF papers, one core", bench_corpus_extract},
     {"corpus-minhash", "MinHash signatures, one thread", bench_corpus_minhash},
     {"corpus-stage", "the whole of eddy-shard, under mpirun, beside one rank", bench_corpus_stage},
 #endif

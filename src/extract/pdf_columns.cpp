@@ -55,7 +55,13 @@ struct Side {
   float top = 1e9F, bottom = 0, left = 1e9F, right = 0;
   std::vector<std::pair<float, float>> extents;  ///< of each row, from its first to its last segment
 
-  explicit Side(std::size_t rows) : extents(rows, {1e9F, 0}) {}
+  explicit Side(std::size_t rows) : extents(rows) {}
+  void clear() {
+    segments = 0;
+    top = left = 1e9F;
+    bottom = right = 0;
+    std::fill(extents.begin(), extents.end(), std::pair{1e9F, 0.0F});
+  }
   void add(const PdfLine& s, std::size_t row) {
     ++segments;
     top = std::min(top, s.top), bottom = std::max(bottom, s.bottom);
@@ -91,17 +97,16 @@ float gutter(std::vector<PdfLine>& segments) {
   };
   std::vector<Candidate> candidates;
   std::size_t fewest = segments.size();
+  Side on_left(rows.size()), on_right(rows.size());
   for (float x = left + 0.15F * width; x < right - 0.15F * width; x += 2) {
-    std::size_t crossing = 0;
-    Side on_left(rows.size()), on_right(rows.size());
+    const auto crosses = [x](const PdfLine& s) { return s.left < x - 2 && s.right > x + 2; };
+    const auto crossing = static_cast<std::size_t>(std::count_if(segments.begin(), segments.end(), crosses));
+    if (crossing > fewest || 5 * crossing > segments.size()) continue;
+    on_left.clear();
+    on_right.clear();
     for (std::size_t row = 0; row < rows.size(); ++row)
-      for (const PdfLine* s : rows[row]) {
-        if (s->left < x - 2 && s->right > x + 2)
-          ++crossing;
-        else
-          ((s->left + s->right) / 2 < x ? on_left : on_right).add(*s, row);
-      }
-    if (4 * crossing > on_left.segments + on_right.segments) continue;
+      for (const PdfLine* s : rows[row])
+        if (!crosses(*s)) ((s->left + s->right) / 2 < x ? on_left : on_right).add(*s, row);
     const float together = std::min(on_left.bottom, on_right.bottom) - std::max(on_left.top, on_right.top);
     if (together < 0.4F * std::min(on_left.bottom - on_left.top, on_right.bottom - on_right.top)) continue;
     if (on_left.fill(x - on_left.left) < 0.7F || on_right.fill(on_right.right - x) < 0.7F) continue;
