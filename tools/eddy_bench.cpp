@@ -8,6 +8,7 @@
 #include "base/main.h"
 #include "bench_comm.h"
 #ifdef EDDY_BENCH_CORPUS
+#include "bench_corpus_extract.h"
 #include "bench_corpus_minhash.h"
 #endif
 #include "bench_shard.h"
@@ -24,6 +25,7 @@ constexpr const char* kUsage =
     "  shard      reading packed rows, beside memcpy\n"
     "  tokenizer  encoding text, one thread\n"
 #ifdef EDDY_BENCH_CORPUS
+    "  corpus-extract  text from LaTeX and PDF papers, one core\n"
     "  corpus-minhash  MinHash signatures, one thread\n"
     "  corpus-stage    the whole of eddy-shard, under mpirun, beside one rank\n"
 #endif
@@ -45,6 +47,12 @@ int bench(const std::vector<std::string>& arguments) {
   if (arguments[0] == "shard") return bench_shard(rest);
   if (arguments[0] == "tokenizer") return bench_tokenizer(rest);
 #ifdef EDDY_BENCH_CORPUS
+  if (arguments[0] == "corpus" && !rest.empty() && !rest[0].starts_with("-")) {  // "corpus stage" for "corpus-stage"
+    std::vector<std::string> joined{"corpus-" + rest[0]};
+    joined.insert(joined.end(), rest.begin() + 1, rest.end());
+    return bench(joined);
+  }
+  if (arguments[0] == "corpus-extract") return bench_corpus_extract(rest);
   if (arguments[0] == "corpus-minhash") return bench_corpus_minhash(rest);
   if (arguments[0] == "corpus-stage") return bench_corpus_stage(rest);
 #endif

@@ -121,6 +121,7 @@ Archive unpack(string_view bytes, const ArchiveLimits& limits) {
     if (++entries > limits.entries)
       return reject("archive: too many entries", fmt::format("more than {}", limits.entries));
     const bool lone = archive_format(a) == ARCHIVE_FORMAT_RAW;
+    if (lone && archive_filter_count(a) < 2) return reject("archive: damaged", "of no known format");
     const char* raw = archive_entry_pathname(entry);
     const bool link = archive_entry_hardlink(entry) || archive_entry_symlink(entry);
     if (!lone && archive_entry_filetype(entry) == AE_IFDIR) continue;

@@ -68,7 +68,7 @@ fs::path pdf_program() {
   return !none && ::access(program.c_str(), X_OK) == 0 ? program : fs::path();
 }
 
-Outcome extract_pdf(const fs::path& file, const fs::path& program, const PdfLimits& limits) {
+Outcome extract_pdf(const fs::path& file, const fs::path& program, const PdfLimits& limits, std::string* references) {
   if (program.empty())
     return Outcome::reject("PDF: this build has no eddy-pdf-text", "build Eddy where poppler-cpp is installed");
   std::string exe = program.string(), name = file.string();
@@ -89,7 +89,13 @@ Outcome extract_pdf(const fs::path& file, const fs::path& program, const PdfLimi
   if (ended == Ended::too_slow)
     return Outcome::reject("PDF: takes too long", fmt::format("stopped after {:.0f} s", limits.seconds));
   if (ended == Ended::too_long) return Outcome::reject("PDF: too much text");
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return result;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    if (const std::size_t at = result.text.find(kPdfReferences); at != std::string::npos) {
+      if (references) *references = result.text.substr(at + 1);
+      result.text.resize(at);
+    }
+    return result;
+  }
   if (WIFEXITED(status) && WEXITSTATUS(status) == kPdfEncrypted) return Outcome::reject("PDF: encrypted");
   if (WIFEXITED(status) && WEXITSTATUS(status) == kPdfDamaged) return Outcome::reject("PDF: damaged");
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127) fail_run("cannot run {}", exe);

@@ -22,6 +22,7 @@ class Builder {
     line_ += run;
   }
   void space() { space_ = true; }
+  void no_space() { space_ = false; }
   void line_break();
   void end_paragraph();
   /// True when the paragraph has no text yet.

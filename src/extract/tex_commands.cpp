@@ -267,7 +267,8 @@ void Interpreter::heading(string_view name, int level) {
   if (name == "chapter" && !preamble_) numbers_.use_chapters();
   string number;
   const string counter(level == 0 ? "chapter" : level == 1 ? "section" : level == 2 ? "subsection" : "subsubsection");
-  const bool counted = !star && level <= 3 && name != "part" && name.substr(0, 3) != "add" && name != "frametitle";
+  const bool counted = !star && (level <= 2 || (level == 3 && numbers_.value("subsection") > 0)) && name != "part" &&
+                       name.substr(0, 3) != "add" && name != "frametitle";
   if (counted) number = numbers_.step(counter, level == 0 ? "Chapter" : "Section");
   out_.end_paragraph();
   if (level <= 1) out_.close_to(0);  // an environment that was never closed does not swallow the next section
@@ -330,6 +331,7 @@ void Interpreter::footnote() {
   string raw = in_.argument();
   if (!latex_ && in_.peek() == '{') raw = in_.argument();  // plain TeX: the mark first
   if (!preamble_) out_.footnote(render(raw, false));
+  if (const int next = in_.peek(); next == '.' || next == ',' || next == ';') out_.no_space();
 }
 
 void Interpreter::label() {

@@ -56,9 +56,7 @@ void Interpreter::begin() {
   }
   if (const MathEnvironment* math = math_environment(name)) return display_environment(name, *math);
   if (name == "math") {
-    const Formula f = formula(Stop::environment, name);
-    if (!f.latex.empty()) out_.text('$' + f.latex + '$');
-    return;
+    return inline_formula(formula(Stop::environment, name));
   }
   if (name == "dgroup" || name == "dgroup*") return;
   if (const auto theorem = theorems_.find(name); theorem != theorems_.end())

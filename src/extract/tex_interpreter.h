@@ -43,6 +43,7 @@ class Interpreter {
   void quote(int c);
   void dashes();
   void mathematics_shift();
+  void inline_formula(const Formula& f);
   void open_group(std::string environment);
   void close_group();
   std::string render(std::string_view raw, bool notes = true);

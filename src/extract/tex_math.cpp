@@ -223,7 +223,7 @@ Interpreter::Formula Interpreter::formula(Stop stop, const string& environment, 
         row_numbered = false;
         tagged = true;
         const bool star = in_.star();
-        const string tag = in_.argument();
+        const string tag = text_in_math(in_.argument());
         numbers_.set_current(tag, "Equation");
         if (!result.label.empty()) numbers_.label(result.label);
         w.put_word(star ? "tag*{" + tag + '}' : "tag{" + tag + '}');

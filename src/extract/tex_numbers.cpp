@@ -94,7 +94,10 @@ string Numbers::reference(char how, string_view label) {
 }
 
 void Numbers::resolve(string& text) const {
-  if (text.find(kOpen) == string::npos) return;
+  for (int i = 0; i < 3 && text.find(kOpen) != string::npos; ++i) resolve_once(text);  // \tag{\ref{…}}
+}
+
+void Numbers::resolve_once(string& text) const {
   string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {

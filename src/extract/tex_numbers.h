@@ -17,6 +17,7 @@ class Numbers {
   void share(const std::string& counter, const std::string& other);
   /// Adds one; the number as printed. `kind` is what \cref calls it.
   std::string step(const std::string& counter, const std::string& kind);
+  int value(const std::string& counter_name) { return counter(counter_name).value; }
   void step_back(const std::string& counter);
   void letters(const std::string& counter);  ///< \appendix: A, B, …
   void use_chapters();                       ///< sections, equations and figures count within chapters
@@ -44,6 +45,7 @@ class Numbers {
     std::string number{}, kind{};
   };
   Counter& counter(const std::string& name);
+  void resolve_once(std::string& text) const;
   void reset_inner(const Counter& c, int depth);
   std::string print(const Counter& c, int depth) const;
 

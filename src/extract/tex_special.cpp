@@ -97,13 +97,9 @@ void Interpreter::special(string_view name) {
   if (name == "label") return label();
   if (name == "item" || name == "itemitem") return item();
   if (name == "(" || name == "[") {
-    Formula f = formula(name == "(" ? Stop::paren : Stop::bracket);
-    if (name == "[") {
-      out_.display(std::move(f.latex), std::move(f.label), std::move(f.number));
-    } else if (!f.latex.empty()) {
-      out_.text('$' + f.latex + '$');
-    }
-    return;
+    if (name == "(") return inline_formula(formula(Stop::paren));
+    Formula f = formula(Stop::bracket);
+    return out_.display(std::move(f.latex), std::move(f.label), std::move(f.number));
   }
   if (name == ")" || name == "]") return;
   if (latex_ && reference(name)) return;
@@ -179,9 +175,7 @@ void Interpreter::special(string_view name) {
     return;
   }
   if (name == "ensuremath") {
-    const string f = text_in_math(in_.argument());
-    if (!f.empty()) out_.text('$' + f + '$');
-    return;
+    return inline_formula({.latex = text_in_math(in_.argument())});
   }
   if (name == "acknowledgments" || name == "acknowledgements" || name == "acknowledgment" ||
       name == "acknowledgement" || name == "ack") {
@@ -241,6 +235,11 @@ void Interpreter::plain_command(string_view name) {
     out_.end_paragraph();
   } else if (name == "AtBeginDocument" || name == "AtEndDocument") {
     in_.push(in_.argument(), true);
+  } else if (name == "IfFileExists") {  // as on arXiv, where packages are
+    in_.argument();
+    const string yes = in_.argument();
+    in_.argument();
+    in_.push(yes, in_.at_letter());
   } else if (name == "operatorname") {
     in_.star();
   } else if (name[0] < 'a' || name == "item") {

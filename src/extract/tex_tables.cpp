@@ -162,7 +162,7 @@ constexpr std::array kSymbols{Pair{"ss", "ß"},
                               Pair{"textunderscore", "_"},
                               Pair{"textbraceleft", "{"},
                               Pair{"textbraceright", "}"},
-                              Pair{"textdollar", "$"},
+                              Pair{"textdollar", "\\$"},
                               Pair{"textdegree", "°"},
                               Pair{"degree", "°"},
                               Pair{"textmu", "µ"},
@@ -185,7 +185,7 @@ constexpr std::array kSymbols{Pair{"ss", "ß"},
                               Pair{"&", "&"},
                               Pair{"#", "#"},
                               Pair{"_", "_"},
-                              Pair{"$", "$"},
+                              Pair{"$", "\\$"},
                               Pair{"{", "{"},
                               Pair{"}", "}"},
                               Pair{" ", " "},
@@ -245,7 +245,8 @@ constexpr string_view kSpecial =
     "citealp citeauthor citeyear citeyearpar parencite textcite autocite footcite citenum onlinecite citetext "
     "citetalias "
     "Citet Citep shortcite fullcite smartcite supercite cites "
-    "@ifnextchar @ifstar SI si num qty unit ang beginsection proclaim endproclaim demo enddemo halign cr crcr "
+    "@ifnextchar @ifstar IfFileExists SI si num qty unit ang beginsection proclaim endproclaim demo enddemo halign cr "
+    "crcr "
     "tabularnewline State Statex Require Ensure REQUIRE ENSURE STATE If ElsIf Else EndIf For ForAll EndFor While "
     "EndWhile "
     "Return Function EndFunction Procedure EndProcedure Repeat Until IF ELSE ELSIF ENDIF FOR FORALL ENDFOR WHILE "

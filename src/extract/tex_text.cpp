@@ -80,8 +80,13 @@ void Interpreter::mathematics_shift() {
     out_.display(std::move(f.latex), std::move(f.label), std::move(f.number));
     return;
   }
-  const Formula f = formula(Stop::dollar);
-  if (!f.latex.empty()) out_.text('$' + f.latex + '$');
+  inline_formula(formula(Stop::dollar));
+}
+
+void Interpreter::inline_formula(const Formula& f) {
+  if (f.latex.empty()) return;
+  if (out_.last() == '$') out_.space();  // "$$" would be a display
+  out_.text('$' + f.latex + '$');
 }
 
 void Interpreter::open_group(string environment) {

@@ -45,6 +45,11 @@ Cleaned clean(std::string_view bytes) {
   bool ascii = true;
   for (std::int32_t i = 0; i < size;) {
     const std::int32_t at = i;
+    while (i < size && ((s[i] >= 0x20 && s[i] < 0x7F) || s[i] == '\n')) ++i;  // most text: taken as it is
+    if (i > at) {
+      result.text.append(bytes.substr(static_cast<std::size_t>(at), static_cast<std::size_t>(i - at)));
+      continue;
+    }
     UChar32 c = 0;
     U8_NEXT(s, i, size, c);
     if (c < 0) {

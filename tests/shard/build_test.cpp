@@ -134,7 +134,7 @@ TEST_CASE("documents come in the order of the input, with their sources") {
     CHECK(text(0) == "A note on sums.\n");
     CHECK(text(1).find("sum of 0?") != std::string::npos);
     CHECK(text(2) == "the primes below .919");
-    CHECK(text(295) == "The theorem.\nThe lemma of the primes, at length.\n");
+    CHECK(text(295) == "The theorem. The lemma of the primes, at length.\n");
     const auto place = c.place(295);
     CHECK(c.shards()[place.shard].source_name(c.document(295).source) == "in/paper/main.tex");
     const std::string shown = document_text(c.document(1), tokenizer, 100, false);
