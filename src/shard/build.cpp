@@ -33,8 +33,7 @@ std::string fingerprint(const BuildOptions& o, const InputList& list, const toke
   ordered_json j{{"version", EDDY_VERSION}, {"tokenizer", hex64(tokenizer.hash())}, {"options", o.to_json()}};
   j["slice_bytes"] = o.slice_bytes;
   std::vector<std::string> files = o.decontaminate.files;
-  if (!o.pairs.kinds.empty())
-    files.push_back(o.pairs.templates.empty() ? default_templates().string() : o.pairs.templates);
+  files.push_back(o.pairs.templates.empty() ? default_templates().string() : o.pairs.templates);
   for (const std::string& file : files)
     if (!file.empty()) j["files"][file] = hex64(xxh3(io::read_file(file)));
   Xxh3Stream inputs;

@@ -23,7 +23,22 @@ std::uint64_t Document::hash() const {
   return h.digest();
 }
 
-Outcome parse_line(std::string_view line, const std::string& name, Document& document) {
+namespace {
+/// A pair's texts, cleaned in place.
+Outcome clean_pair(Document& d) {
+  Outcome counts;
+  for (const auto& [name, text] : {std::pair("prompt", &*d.prompt), std::pair("response", &d.text)}) {
+    Outcome o = extract::clean_text(*text);
+    if (o.rejected()) return Outcome::reject(fmt::format("{}: {}", name, o.reason), o.detail);
+    counts.invalid_utf8 += o.invalid_utf8;
+    counts.controls += o.controls;
+    *text = std::move(o.text);
+  }
+  return counts;
+}
+}  // namespace
+
+Outcome parse_line(std::string_view line, const std::string& name, Document& document, const OwnPair& own) {
   nlohmann::json j;
   try {
     j = parse_json<nlohmann::json>(line, name);
@@ -32,6 +47,7 @@ Outcome parse_line(std::string_view line, const std::string& name, Document& doc
   }
   if (!j.is_object()) return Outcome::reject("JSON: not an object");
   const bool pair = j.contains("prompt") && j.contains("response");
+  if (!pair && !j.contains("text") && own && own(j, document)) return clean_pair(document);
   if (!pair && !j.contains("text")) return Outcome::reject("JSON: neither text nor prompt and response");
   Outcome counts;
   const auto take = [&](const char* key) -> std::optional<std::string> {
@@ -73,12 +89,13 @@ std::uint64_t for_each_line(const InputFile& file, const Unit& unit,
   return number;
 }
 
-std::uint64_t read_unit(const InputFile& file, const Unit& unit, const std::string& pdf_program, const Visitor& visit) {
+std::uint64_t read_unit(const InputFile& file, const Unit& unit, const std::string& pdf_program, const Visitor& visit,
+                        const OwnPair& own) {
   if (file.kind == extract::Kind::jsonl) {
     try {
       return for_each_line(file, unit, [&](std::uint64_t number, std::string_view line) {
         Document document;
-        const Outcome outcome = parse_line(line, file.name, document);
+        const Outcome outcome = parse_line(line, file.name, document, own);
         visit(number, outcome.rejected() ? nullptr : &document, outcome);
       });
     } catch (const Error& e) {

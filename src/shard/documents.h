@@ -2,6 +2,7 @@
 // From a unit of input to its documents, and from a document to token ids.
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,16 +31,20 @@ struct Document {
 /// What a unit consists of: `line` counts from 1 within the unit of a .jsonl file and is 0 for whole files.
 /// `document` is null for a rejected one; `outcome` has the reason, and the counts of what cleaning changed.
 using Visitor = std::function<void(std::uint64_t line, Document* document, const extract::Outcome& outcome)>;
+/// Makes a pair of a line's object that has neither form of its own; false when it cannot.
+using OwnPair = std::function<bool(const nlohmann::json& object, Document& document)>;
 /// Calls `visit` for each document; returns how many lines a .jsonl unit has (0 for whole files).
-std::uint64_t read_unit(const InputFile& file, const Unit& unit, const std::string& pdf_program, const Visitor& visit);
+std::uint64_t read_unit(const InputFile& file, const Unit& unit, const std::string& pdf_program, const Visitor& visit,
+                        const OwnPair& own = {});
 
 /// The lines that begin within the unit and are not blank, with their numbers (from 1, blank ones counted); returns how
 /// many there are.
 std::uint64_t for_each_line(const InputFile& file, const Unit& unit,
                             const std::function<void(std::uint64_t number, std::string_view line)>& visit);
 
-/// One line of a .jsonl file: {"prompt": …, "response": …} or {"text": …}; other keys are ignored.
-extract::Outcome parse_line(std::string_view line, const std::string& name, Document& document);
+/// One line of a .jsonl file: {"prompt": …, "response": …} or {"text": …}, other keys are ignored; or what `own` takes.
+extract::Outcome parse_line(std::string_view line, const std::string& name, Document& document,
+                            const OwnPair& own = {});
 
 /// Token ids of documents. Text is BOS, text, EOS; a pair is BOS, <｜User｜>, prompt, <｜Assistant｜>, response, EOS; a
 /// token that the tokenizer does not have is left out. The documents' own text never becomes a control token, but for

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <map>
+#include <fstream>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -88,24 +88,23 @@ void JournalWriter::close() {
 void read_journal(const fs::path& folder, std::uint32_t number,
                   const std::function<void(const JournalPlace&, UnitResult&&)>& visit) {
   std::error_code error;
-  const fs::path path = journal_path(folder, number);
-  if (!fs::exists(path, error) || fs::file_size(path, error) == 0) return;
-  const std::uintmax_t spilled = fs::file_size(spill_path(folder, number), error);
-  const io::MappedFile file(path);
-  std::string_view left = file.text();
-  while (left.size() >= sizeof(Header)) {
+  std::ifstream file(journal_path(folder, number), std::ios::binary);
+  const std::uintmax_t bytes = fs::file_size(journal_path(folder, number), error);
+  const std::uintmax_t spilled = error ? 0 : fs::file_size(spill_path(folder, number), error);
+  if (error) return;
+  std::string payload;
+  for (std::uint64_t at = 0; at + sizeof(Header) <= bytes; at += payload.size()) {
     Header header;
-    std::memcpy(header.data(), left.data(), sizeof header);
-    left.remove_prefix(sizeof header);
-    if (header[0] > left.size()) return;
-    const std::string_view payload = left.substr(0, header[0]);
-    if (xxh3(payload) != header[1]) return;
+    file.read(reinterpret_cast<char*>(header.data()), sizeof header);
+    at += sizeof header;
+    if (!file || header[0] > bytes - at) return;
+    payload.resize(header[0]);
+    file.read(payload.data(), static_cast<std::streamsize>(payload.size()));
+    if (!file || xxh3(payload) != header[1]) return;
     UnitResult result = UnitResult::decode(payload);
     for (const DocumentRecord& r : result.records)
-      if (error || r.offset + r.tokens * sizeof(std::uint32_t) > spilled) return;
-    visit({result.unit, number, static_cast<std::uint64_t>(payload.data() - file.text().data()), payload.size()},
-          std::move(result));
-    left.remove_prefix(header[0]);
+      if (r.offset + r.tokens * sizeof(std::uint32_t) > spilled) return;
+    visit({result.unit, number, at, payload.size()}, std::move(result));
   }
 }
 

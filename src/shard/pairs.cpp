@@ -110,18 +110,19 @@ fs::path default_templates() {
 }
 
 PairMaker::PairMaker(const PairOptions& options) : options_(options) {
-  if (options.kinds.empty()) return;
   const fs::path path = options.templates.empty() ? default_templates() : fs::path(options.templates);
+  if (path.empty() && options.kinds.empty()) return;
   if (path.empty())
     fail_input("configs/corpus/templates.json is neither here nor above this program: name a file by pairs.templates");
   const auto j = parse_json<nlohmann::ordered_json>(io::read_file(path), path.string());
   if (!j.is_object()) fail_input("{}: not an object of templates", path.string());
   std::map<DocKind, std::vector<Template>> all;
   for (const auto& [name, list] : j.items()) {
-    const auto kind = kind_named(name);
-    if (!kind || !kFields.contains(*kind))
-      fail_input("{}: '{}' is no kind of pair; there are abstract, summary, section, definition, theorem, equation",
-                 path.string(), name);
+    const auto kind = name == "own" ? DocKind::pair : kind_named(name);
+    if (!kind || (!kFields.contains(*kind) && name != "own"))
+      fail_input(
+          "{}: '{}' is no kind of pair; there are abstract, summary, section, definition, theorem, equation, own",
+          path.string(), name);
     if (!list.is_array()) fail_input("{}: {}: not a list of templates", path.string(), name);
     for (const auto& t : list) {
       Template made;
@@ -136,16 +137,18 @@ PairMaker::PairMaker(const PairOptions& options) : options_(options) {
         walk(
             *to, [](std::string_view) {},
             [&](std::string_view field) {
-              if (!kCommon.contains(field) && !kFields.at(*kind).contains(field))
+              if (*kind != DocKind::pair && !kCommon.contains(field) && !kFields.at(*kind).contains(field))
                 fail_input("{}: {}: there is no field {{{}}}", path.string(), name, field);
             });
       }
       if (made.prompt.empty() || made.response.empty())
         fail_input("{}: {}: a template without prompt or response", path.string(), name);
-      if (options.think ? *kind != DocKind::theorem || !made.think.empty() : made.think.empty())
+      if (*kind == DocKind::pair ||
+          (options.think ? *kind != DocKind::theorem || !made.think.empty() : made.think.empty()))
         all[*kind].push_back(std::move(made));
     }
   }
+  own_ = all[DocKind::pair];
   for (const std::string& name : options.kinds) {
     const auto kind = kind_named(name);
     if (!kind || !kFields.contains(*kind))
@@ -200,6 +203,29 @@ std::vector<PairMaker::Made> PairMaker::candidates(const extract::Article& artic
     }
   }
   return out;
+}
+
+std::optional<Document> PairMaker::own(const nlohmann::json& object) const {
+  if (own_.empty()) return std::nullopt;
+  Fields fields;
+  for (const auto& [key, value] : object.items())
+    if (value.is_string() || value.is_number())
+      fields[key] = value.is_string() ? value.get<std::string>() : value.dump();
+  std::vector<Document> fitting;
+  for (const Template& t : own_) {
+    auto prompt = fill(t.prompt, fields), response = fill(t.response, fields), think = fill(t.think, fields);
+    if (!prompt || !response || !think) continue;
+    Document d;
+    d.prompt = std::move(prompt);
+    d.text = std::move(*response);
+    if (!think->empty()) d.think = std::move(think);
+    d.kind = DocKind::pair;
+    fitting.push_back(std::move(d));
+  }
+  if (fitting.empty()) return std::nullopt;
+  const std::uint64_t draw =
+      mix(options_.seed, xxh3(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  return fitting[draw % fitting.size()];
 }
 
 std::vector<Document> PairMaker::make(const Paper& paper, const extract::Article& article) const {

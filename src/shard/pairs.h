@@ -9,6 +9,7 @@
 //   definition   term, statement
 //   theorem      name ("lemma"), heading (its own title), statement, proof
 //   equation     before: the paragraph before it, equation, after: the paragraph after it
+//   own          any: the keys of a line of .jsonl that is neither {"text"} nor {"prompt", "response"}
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -36,6 +37,11 @@ class PairMaker {
   /// Throws Error (status 2) naming file, kind and field: unreadable, an unknown kind or field, no template for a kind.
   explicit PairMaker(const PairOptions& options);
 
+  /// The pair of a line of the user's, by a template of `own` all whose fields it has (texts and numbers);
+  /// nothing when there is none. Which of several that fit, is drawn by the line's words. Trusted as the user's own
+  /// pairs are.
+  std::optional<Document> own(const nlohmann::json& object) const;
+
   /// A paper's pairs in its order; a function of paper, templates and seed. Their words are not trusted.
   std::vector<Document> make(const Paper& paper, const extract::Article& article) const;
 
@@ -52,6 +58,7 @@ class PairMaker {
   bool wants(DocKind kind) const { return templates_.contains(kind); }
   PairOptions options_;
   std::map<DocKind, std::vector<Template>> templates_;  // of the kinds that are wanted
+  std::vector<Template> own_;
 };
 
 /// configs/corpus/templates.json below the current folder, or a folder above this program's; empty when there is none.

@@ -53,11 +53,17 @@ UnitResult Processor::process(std::uint32_t unit) {
     papers_of_store(file, units_[unit]);
   } else {
     const bool whole = file.kind != extract::Kind::jsonl;
-    const std::uint64_t lines =
-        read_unit(file, units_[unit], pdf_, [&](std::uint64_t line, Document* document, const Outcome& outcome) {
+    const std::uint64_t lines = read_unit(
+        file, units_[unit], pdf_,
+        [&](std::uint64_t line, Document* document, const Outcome& outcome) {
           Paper paper;
           if (whole && document) paper.title = document->article.title;
           take(line, document ? std::move(*document) : Document(), Outcome(outcome), whole ? &paper : nullptr);
+        },
+        [&](const json& object, Document& document) {
+          auto pair = pairs_.own(object);
+          if (pair) document = std::move(*pair);
+          return pair.has_value();
         });
     result_.tally.count_lines(unit, lines);
   }

@@ -55,13 +55,21 @@ void SpillWriter::close() {
 }
 
 std::span<const std::uint32_t> SpillReader::tokens(const DocumentRecord& r) {
+  const fs::path path = spill_path(folder_, r.spill);
   auto found = files_.find(r.spill);
-  if (found == files_.end()) found = files_.emplace(r.spill, io::MappedFile(spill_path(folder_, r.spill))).first;
-  const auto bytes = found->second.bytes();
-  if (r.offset > bytes.size() || r.tokens > (bytes.size() - r.offset) / sizeof(std::uint32_t))
-    fail_run("{}: shorter than what was written to it: is --out on a file system that all ranks share?",
-             spill_path(folder_, r.spill).string());
-  return {reinterpret_cast<const std::uint32_t*>(bytes.data() + r.offset), static_cast<std::size_t>(r.tokens)};
+  if (found == files_.end())
+    found = files_.emplace(r.spill, io::Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC))).first;
+  ids_.resize(r.tokens);
+  char* to = reinterpret_cast<char*>(ids_.data());
+  for (std::size_t done = 0, bytes = ids_.size() * sizeof(std::uint32_t); done < bytes;) {
+    const ssize_t n = ::pread(found->second.get(), to + done, bytes - done, static_cast<off_t>(r.offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0)
+      fail_run("{}: shorter than what was written to it: is --out on a file system that all ranks share?",
+               path.string());
+    done += static_cast<std::size_t>(n);
+  }
+  return ids_;
 }
 
 }  // namespace eddy::shard

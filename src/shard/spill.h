@@ -29,15 +29,17 @@ class SpillWriter {
   std::uint64_t written_ = 0;
 };
 
-/// Spill files, mapped as they are needed.
+/// Spill files, opened as they are needed, read a document at a time.
 class SpillReader {
  public:
   explicit SpillReader(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  /// The record's ids, until the next call.
   std::span<const std::uint32_t> tokens(const DocumentRecord& record);
 
  private:
   std::filesystem::path folder_;
-  std::map<std::uint32_t, io::MappedFile> files_;
+  std::map<std::uint32_t, io::Descriptor> files_;
+  std::vector<std::uint32_t> ids_;
 };
 
 }  // namespace eddy::shard

@@ -1,6 +1,9 @@
 #include "shard/writer.h"
 
 #include <algorithm>
+#include <fstream>
+#include <tuple>
+#include <utility>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -58,6 +61,20 @@ std::uint64_t write_tokens(io::H5Group& root, const fs::path& path, std::uint64_
   return largest;
 }
 
+/// Size and XXH3-64 of a file, read in pieces.
+std::pair<std::uint64_t, std::uint64_t> hash_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::vector<char> piece(std::size_t{1} << 20);
+  Xxh3Stream hash;
+  std::uint64_t bytes = 0;
+  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())), in.gcount() > 0) {
+    hash.update(piece.data(), static_cast<std::size_t>(in.gcount()));
+    bytes += static_cast<std::uint64_t>(in.gcount());
+  }
+  if (!in.eof()) fail_run("cannot read {} again", path.string());
+  return {bytes, hash.digest()};
+}
+
 }  // namespace
 
 ShardEntry write_shard(const fs::path& path, const ShardHeader& header, const std::vector<ShardDocument>& documents,
@@ -102,9 +119,7 @@ ShardEntry write_shard(const fs::path& path, const ShardHeader& header, const st
   }
   file.close();
   io::sync_file(path);
-  const io::MappedFile whole(path);
-  entry.bytes = whole.bytes().size();
-  entry.xxh3 = xxh3(whole.text());
+  std::tie(entry.bytes, entry.xxh3) = hash_file(path);
   return entry;
 }
 

@@ -97,6 +97,30 @@ TEST_CASE("a proof thinks, and the paper's words cannot end it") {
   CHECK(pairs[0].hash() != Document{.prompt = pairs[0].prompt, .text = pairs[0].text}.hash());
 }
 
+TEST_CASE("the user's own lines become pairs by the templates whose fields they have") {
+  const PairMaker maker(options({}));
+  const auto line = [&](const std::string& json) {
+    Document d;
+    const auto outcome = parse_line(json, "x.jsonl", d, [&](const nlohmann::json& object, Document& to) {
+      auto made = maker.own(object);
+      if (made) to = *made;
+      return made.has_value();
+    });
+    return outcome.rejected() ? outcome.reason : *d.prompt + " -> " + d.text;
+  };
+  CHECK(line(R"({"question": "How\r\nmany?", "answer": 7, "id": 3})") == "How\nmany? -> 7");
+  CHECK(line(R"({"problem": "P", "solution": "S"})") == "P -> S");
+  CHECK(line(R"({"prompt": "p", "response": "r", "question": "q", "answer": "a"})") == "p -> r");
+  CHECK(line(R"({"question": "q", "answer": " "})") == "response: no text");
+  CHECK(line(R"({"question": "q"})") == "JSON: neither text nor prompt and response");
+  TempDir dir;
+  write_file(dir / "t.json", R"({"own": [{"prompt": "{q}", "think": "{why}", "response": "{a}"}]})");
+  const auto made = PairMaker({.templates = (dir / "t.json").string()}).own({{"q", "x"}, {"why", "y"}, {"a", "z"}});
+  REQUIRE(made);
+  CHECK(made->think == "y");
+  CHECK(made->kind == DocKind::pair);
+}
+
 TEST_CASE("templates that cannot be used are refused by name") {
   TempDir dir;
   const auto refused = [&](const std::string& json, const std::string& part,
