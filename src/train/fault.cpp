@@ -102,6 +102,7 @@ Fault::Fault(const FaultOptions& options, int rank) : options_(options), mine_(o
   plan.bytes = static_cast<std::uint64_t>(options_.bytes);
   plan.delay_ms = options_.delay_ms;
   plan.strike = [this](const std::string& operation) {
+    struck_ = saving_;
     happen(saving_, fmt::format(", {}, {}", options_.where, operation));
   };
   plan.die = die;
@@ -141,15 +142,13 @@ void Fault::at_deleting() {
 }
 
 void Fault::at_saved(const std::filesystem::path& checkpoint) {
-  if (!files_ || over_ || saving_ < options_.step) return;
-  if (options_.kind == "lost_node") {
+  if (!files_) return;
+  if (options_.kind == "lost_node" && saving_ >= options_.step) {
     happen(saving_, "");
     lose_node(checkpoint);
     die();
   }
-  if (!files_->struck()) return;
-  over_ = true;
-  if (options_.kind == "bit_flip" || options_.kind == "lost_file") die();
+  if (files_->struck() && struck_ == saving_ && (options_.kind == "bit_flip" || options_.kind == "lost_file")) die();
 }
 
 /// All that this rank wrote, together with the ranks that share its data file, is gone.

@@ -31,6 +31,8 @@ struct FaultOptions {
 class Fault {
  public:
   Fault(const FaultOptions& options, int rank);
+  Fault(const Fault&) = delete;
+  Fault& operator=(const Fault&) = delete;
   /// At the begin of each step.
   void at_step(std::int64_t step) const;
   /// What saving and deleting go through; null: the disk as it is.
@@ -45,8 +47,8 @@ class Fault {
   void happen(std::int64_t step, const std::string& place) const;
   void lose_node(const std::filesystem::path& checkpoint) const;
   FaultOptions options_;
-  bool mine_, over_ = false;
-  std::int64_t saving_ = 0;  // the step being saved
+  bool mine_;
+  std::int64_t saving_ = 0, struck_ = 0;  // the step being saved, and the one in whose save it happened
   std::unique_ptr<io::FaultyFileSystem> files_;
 };
 
