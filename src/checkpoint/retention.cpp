@@ -27,16 +27,26 @@ bool is_checkpoint(const fs::path& dir) {
   return fs::is_regular_file(dir / kManifestFile, ignored);
 }
 
-std::vector<fs::path> list(const fs::path& dir) {
+namespace {
+std::vector<fs::path> folders(const fs::path& dir, bool with_manifest) {
   std::vector<std::pair<std::uint64_t, fs::path>> found;
   std::error_code error;
   for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error))
-    if (const auto step = step_of(it->path().filename().string()); step && is_checkpoint(it->path()))
+    if (const auto step = step_of(it->path().filename().string()); step && is_checkpoint(it->path()) == with_manifest)
       found.emplace_back(*step, it->path());
   std::sort(found.begin(), found.end());
   std::vector<fs::path> paths;
   for (auto& [step, path] : found) paths.push_back(std::move(path));
   return paths;
+}
+}  // namespace
+
+std::vector<fs::path> list(const fs::path& dir) {
+  return folders(dir, true);
+}
+
+std::vector<fs::path> without_manifest(const fs::path& dir) {
+  return folders(dir, false);
 }
 
 void prune(const fs::path& dir, const Retention& retention, io::FileSystem* given) {

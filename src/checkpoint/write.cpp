@@ -128,6 +128,13 @@ void commit(io::FileSystem& files, const fs::path& unfinished, const fs::path& d
     }
     files.sync_folder(folder);
   }
+  for (const DataFile& f : manifest.files) {  // what went meanwhile is missed before an older checkpoint goes
+    std::error_code error;
+    const auto size = fs::file_size(unfinished / f.name, error);
+    if (error) fail_run("{}: is not there to be given its name: {}", (unfinished / f.name).string(), error.message());
+    if (size != f.bytes)
+      fail_run("{}: has {} bytes where {} were written", (unfinished / f.name).string(), size, f.bytes);
+  }
   const auto hashes = file_hashes(manifest);
   for (std::size_t i = 0; i < hashes.size(); ++i) manifest.files[i].xxh3 = hashes[i];
   io::write_synced(files, unfinished / kManifestFile, to_text(manifest));

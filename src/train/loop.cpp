@@ -127,10 +127,13 @@ void Loop::begin_save(bool last) {
   job.options.ranks_per_file = c.ranks_per_file;
   job.options.threads = c.threads;
   job.options.direct = c.direct;
+  job.options.files = fault_.files();
   job.copy = p_.engine.stream().on_gpu() || (c.async && !last);
-  job.committed = [&c, &dir = p_.dir, path = job.dir] {
-    checkpoint::prune(dir.checkpoints(), {c.keep, static_cast<std::uint64_t>(c.keep_every), path});
+  job.committed = [this, &c, path = job.dir] {
+    fault_.at_deleting();
+    checkpoint::prune(p_.dir.checkpoints(), {c.keep, static_cast<std::uint64_t>(c.keep_every), path}, fault_.files());
   };
+  fault_.at_saving(progress_.step);
   p_.session.set_timeout(p_.config.comm.while_files());
   saving_step_ = progress_.step;
   try {
@@ -185,6 +188,7 @@ void Loop::saved() {
   saved_.ckpt_bytes = static_cast<std::uint64_t>(bytes);
   log::info("checkpoint {}: {} written in {}", p_.dir.checkpoint(saved_step_).string(),
             bytes_text(static_cast<double>(bytes)), duration(slowest));
+  fault_.at_saved(p_.dir.checkpoint(saved_step_));
 }
 
 /// The run goes on, once: the next save may find room.

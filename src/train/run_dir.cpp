@@ -1,5 +1,7 @@
 #include "train/run_dir.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
@@ -67,6 +69,11 @@ RunDir::Resume RunDir::choose_resume(const std::string& resume) const {
     choice.from.reset();
     for (const fs::path& older : checkpoint::list(checkpoints()))
       if (older < choice.damaged.back().first) choice.from = older;
+  }
+  if (resume == "auto") {
+    for (const fs::path& path : checkpoint::without_manifest(checkpoints()))
+      choice.damaged.emplace_back(path, fmt::format("{} is missing", (path / "manifest.json").string()));
+    std::sort(choice.damaged.rbegin(), choice.damaged.rend());
   }
   if (!choice.from && !choice.damaged.empty())
     fail_input(

@@ -26,7 +26,7 @@ struct RunDir {
   std::optional<std::filesystem::path> find_resume(const std::string& resume) const;
   struct Resume {
     std::optional<std::filesystem::path> from;
-    /// Newer ones that cannot be opened, with what is wrong; newest first.
+    /// Newer ones that cannot be opened and any that have lost their manifest, with what is wrong; newest first.
     std::vector<std::pair<std::filesystem::path, std::string>> damaged;
   };
   /// The same, but with auto the newest whose manifest is whole and whose files are there. Throws Error (status 2) also

@@ -1,5 +1,6 @@
-// A job that is killed, stopped, hung or broken at any point ends with the same parameters, bit for bit, as one that
-// ran in peace. EDDY_FAULT_RUNS gives the number of jobs with random faults (docs/faults.md has the long form).
+// A job that is killed, stopped, hung or broken at any point, or whose files are, ends with the same parameters, bit
+// for bit, as one that ran in peace. EDDY_FAULT_RUNS gives the number of jobs with random faults, EDDY_FAULT_FIRST the
+// number of the first (docs/faults.md).
 #include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -7,6 +8,7 @@
 
 #include "../train/contents.h"
 #include "../train/dataset.h"
+#include "base/error.h"
 #include "base/rng.h"
 #include "catch.h"
 #include "support.h"
@@ -17,6 +19,7 @@ using eddy_test::RunResult;
 namespace {
 
 constexpr int kRanks = 4, kSteps = 8;
+constexpr std::uint32_t kSaving = 120, kDeleting = 9;  // file operations of a rank in a run, about
 
 class Job {
  public:
@@ -33,15 +36,18 @@ class Job {
                                   "--optim.lr=3e-3",
                                   "--checkpoint.every=2",
                                   "--checkpoint.keep=2",
+                                  "--checkpoint.ranks_per_file=2",
+                                  "--checkpoint.threads=2",
                                   "--parallel.tp=2",
                                   "--parallel.ep=2",
                                   "--run.threads=1",
-                                  "--comm.timeout_s=10"};
+                                  "--comm.timeout_s=30"};
     argv.insert(argv.end(), more.begin(), more.end());
     return eddy_test::run(argv, kRanks);
   }
+  fs::path checkpoints() const { return dir_ / "checkpoints"; }
   std::map<std::string, std::vector<float>> end() const {
-    return eddy_test::contents(dir_ / "checkpoints" / fmt::format("step-{:08}", kSteps));
+    return eddy_test::contents(checkpoints() / fmt::format("step-{:08}", kSteps));
   }
   /// The losses as written: equal texts are equal bits.
   std::vector<std::string> losses() const {
@@ -57,31 +63,92 @@ class Job {
 };
 
 struct Case {
-  std::string kind;
+  std::string kind, where;
   int step, rank;
-  std::uint32_t after_ms;  ///< 0: at the step's begin
+  std::uint32_t after_ms, operation, bytes;
   std::vector<std::string> options() const {
-    return {"--fault.kind=" + kind, "--fault.step=" + std::to_string(step), "--fault.rank=" + std::to_string(rank),
-            "--fault.after_ms=" + std::to_string(after_ms)};
+    std::vector<std::string> out{"--fault.kind=" + kind, "--fault.where=" + where,
+                                 "--fault.step=" + std::to_string(step), "--fault.rank=" + std::to_string(rank)};
+    if (after_ms > 0) out.push_back("--fault.after_ms=" + std::to_string(after_ms));
+    if (operation > 1) out.push_back("--fault.operation=" + std::to_string(operation));
+    if (bytes > 0) out.push_back("--fault.bytes=" + std::to_string(bytes));
+    if (waits()) out.insert(out.end(), {"--comm.timeout_s=2", "--comm.file_timeout_s=4"});
+    return out;
   }
   bool waits() const { return kind == "stop" || kind == "hang"; }
   bool asks() const { return kind == "term" || kind == "int" || kind == "usr1"; }
+  /// Damages a checkpoint unseen; the rank then is killed.
+  bool silent() const { return kind == "bit_flip" || kind == "lost_file" || kind == "lost_node"; }
+  /// A job may bear it: a save fails, and the next one stands.
+  bool may_be_borne() const {
+    return kind == "disk_full" || kind == "io_error" || kind == "lost_file" || (kind == "exception" && where != "step");
+  }
 };
 
-const std::vector<std::string> kKinds{"kill", "stop", "term", "int", "usr1", "segv", "abort", "exception", "hang"};
+const std::vector<std::string> kProcess{"kill", "stop", "term", "int", "usr1", "segv", "abort", "exception", "hang"},
+    kFiles{"disk_full", "io_error", "slow_disk", "torn_write", "bit_flip", "lost_file", "lost_node", "power_loss"};
 
 /// Each kind in turn; step, rank and moment at random.
 Case draw(int i) {
-  const auto random = eddy::philox(11, static_cast<std::uint64_t>(i));
-  Case c{kKinds[static_cast<std::size_t>(i) % kKinds.size()], 1 + static_cast<int>(random[0] % kSteps),
-         static_cast<int>(random[1] % kRanks), 0};
-  if (c.kind != "exception" && c.kind != "hang" && random[2] % 4 != 0) c.after_ms = 1 + random[3] % 60;
+  const auto random = eddy::philox(11, static_cast<std::uint64_t>(i)),
+             more = eddy::philox(12, static_cast<std::uint64_t>(i));
+  const auto turn = static_cast<std::size_t>(i) % (kProcess.size() + kFiles.size());
+  const bool of_files = turn >= kProcess.size();
+  Case c{of_files ? kFiles[turn - kProcess.size()] : kProcess[turn],
+         "saving",
+         1 + static_cast<int>(random[0] % kSteps),
+         static_cast<int>(random[1] % kRanks),
+         0,
+         1,
+         0};
+  const bool deletes =
+      !of_files || c.kind == "io_error" || c.kind == "slow_disk" || c.kind == "lost_file" || c.kind == "power_loss";
+  if (deletes && more[0] % 3 == 0) c.where = "deleting";
+  if (!of_files && more[0] % 3 == 1) c.where = "step";
+  if (c.where == "step") {
+    if (c.kind != "exception" && c.kind != "hang" && random[2] % 4 != 0) c.after_ms = 1 + random[3] % 60;
+    return c;
+  }
+  if (c.where == "deleting") c.rank = 0;
+  if (c.silent()) c.step = std::max(c.step, 3);  // there must be a checkpoint before the damaged one
+  if (c.kind != "lost_node") c.operation = 1 + more[1] % (c.where == "deleting" ? kDeleting : kSaving);
+  if (c.kind == "disk_full" || c.kind == "torn_write" || c.kind == "bit_flip") c.bytes = more[2] % 5000;
   return c;
 }
 
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// Reads all of a checkpoint.
+bool is_whole(const fs::path& path) {
+  try {
+    eddy::checkpoint::Checkpoint(path).verify();
+    return true;
+  } catch (const eddy::Error&) {
+    return false;
+  }
+}
+
+/// The checkpoints of a run that are whole, and the folders that have a checkpoint's name and are not.
+struct Found {
+  std::vector<fs::path> whole, damaged;
+  explicit Found(const fs::path& dir) {
+    for (const auto& entry : fs::directory_iterator(dir))
+      if (entry.path().filename().string().starts_with("step-") && !entry.path().has_extension())
+        (is_whole(entry.path()) ? whole : damaged).push_back(entry.path());
+    std::sort(whole.begin(), whole.end());
+    std::sort(damaged.begin(), damaged.end());
+  }
+};
+
+struct Tally {
+  int runs = 0, struck = 0, borne = 0, damaged = 0, restarts = 0;
+};
+
 }  // namespace
 
-TEST_CASE("whatever befalls a rank, the job starts again and ends with the same bits") {
+TEST_CASE("whatever befalls a rank or its files, the job starts again and ends with the same bits") {
   const eddy_test::TempDir data;
   eddy_test::write_counting(data / "data", 400);
   const Job calm(data / "data");
@@ -90,35 +157,82 @@ TEST_CASE("whatever befalls a rank, the job starts again and ends with the same 
   const auto losses = calm.losses();
   REQUIRE(expected.size() > 20);
   const char* wanted = std::getenv("EDDY_FAULT_RUNS");
-  const int runs = wanted ? std::atoi(wanted) : static_cast<int>(kKinds.size());
+  const char* from = std::getenv("EDDY_FAULT_FIRST");
+  const int first = from ? std::atoi(from) : 0,
+            runs = wanted ? std::atoi(wanted) : static_cast<int>(kProcess.size() + kFiles.size());
   REQUIRE(runs > 0);
+  std::map<std::string, Tally> tallies;
   int unharmed = 0;
-  for (int i = 0; i < runs; ++i) {
+  for (int i = first; i < first + runs; ++i) {
     const Case fault = draw(i);
     const Job job(data / "data");
-    auto options = fault.options();
-    if (fault.waits()) options.push_back("--comm.timeout_s=2");
-    const auto hit = job.start(options);
-    INFO("run " << i << ", fault " << fault.kind << " on rank " << fault.rank << " in step " << fault.step << " after "
-                << fault.after_ms << " ms: exit " << hit.status << "\n"
+    const auto hit = job.start(fault.options());
+    INFO("run " << i << ", fault " << fault.kind << " in " << fault.where << " on rank " << fault.rank << ", step "
+                << fault.step << ", after " << fault.after_ms << " ms, operation " << fault.operation << ", byte "
+                << fault.bytes << ": exit " << hit.status << "\n"
                 << hit.err);
-    // A signal late in the last step may come when there is nothing left to harm.
-    if (hit.status == 0)
+    Tally& tally = tallies[fault.kind + " in " + fault.where];
+    ++tally.runs;
+    const bool struck = contains(hit.err, fmt::format("fault.kind = {} on rank {}", fault.kind, fault.rank));
+    if (!struck) {  // so many operations there were not
+      CHECK(hit.status == 0);
+      CHECK(fault.where != "step");
       ++unharmed;
-    else if (fault.asks())
+    } else if (hit.status == 0) {  // also a signal late in the last step, when there is nothing left to harm
+      CHECK((fault.may_be_borne() || fault.kind == "slow_disk" || fault.where != "step" || fault.step == kSteps ||
+             fault.after_ms > 0));
+      ++tally.borne;
+    } else if (fault.asks()) {
       CHECK(hit.status == 75);
+    } else {
+      CHECK((hit.status != 75 && hit.status != 124 && fault.kind != "slow_disk"));
+    }
+    tally.struck += struck;
+    const Found found(job.checkpoints());
+    if (hit.status == 0 || !fault.silent())
+      CHECK(found.damaged.empty());
     else
-      CHECK((hit.status != 75 && hit.status != 124));
-    if (hit.status == 0) CHECK((fault.step == kSteps || fault.after_ms > 0));
-    if (hit.status != 0) {
+      CHECK(found.damaged.size() == 1);
+    auto status = hit.status;
+    for (int start = 0; status != 0 && start < 3; ++start) {  // as a cluster's queue would
       const auto again = job.start();
       INFO(again.err);
-      REQUIRE(again.status == 0);
+      status = again.status;
+      ++tally.restarts;
+      if (start > 0) continue;
+      CHECK(status == 0);
+      if (found.whole.empty())
+        CHECK(!contains(again.err, "resuming from"));
+      else
+        CHECK_THAT(again.err, contains_text("resuming from " + found.whole.back().string() + " after"));
+      for (const fs::path& damaged : found.damaged) {
+        ++tally.damaged;
+        CHECK_THAT(again.err, contains_text("checkpoint " + damaged.string() + " is damaged: " + damaged.string()));
+        CHECK(fs::exists(damaged.string() + ".damaged"));
+      }
     }
+    CHECK(status == 0);
     CHECK(job.losses() == losses);
     CHECK(job.end() == expected);
   }
-  CHECK(unharmed * 2 < runs);
+  CHECK(unharmed * 3 < runs);
+  if (!wanted) return;
+  fmt::print("runs {} to {}\nkind                      runs  struck  borne  restarts  damaged checkpoints found\n",
+             first, first + runs - 1);
+  for (const auto& [name, t] : tallies)
+    fmt::print("{:24}  {:4}  {:6}  {:5}  {:8}  {:6}\n", name, t.runs, t.struck, t.borne, t.restarts, t.damaged);
+}
+
+TEST_CASE("the only checkpoint without its manifest is refused by name, and not begun over") {
+  const eddy_test::TempDir data;
+  eddy_test::write_counting(data / "data", 400);
+  const Job job(data / "data");
+  const auto hit = job.start({"--fault.kind=lost_node", "--fault.rank=0", "--fault.step=2"});
+  CHECK((hit.status != 0 && hit.status != 75));
+  CHECK_THAT(hit.err, contains_text("fault.kind = lost_node on rank 0"));
+  const auto again = job.start();
+  CHECK(again.status == 2);
+  CHECK_THAT(again.err, contains_text("step-00000002/manifest.json is missing"));
 }
 
 TEST_CASE("a fault that cannot be is refused") {
@@ -131,4 +245,10 @@ TEST_CASE("a fault that cannot be is refused") {
   const auto late = job.start({"--fault.kind=hang", "--fault.after_ms=5"});
   CHECK(late.status == 2);
   CHECK_THAT(late.err, contains_text("fault.after_ms"));
+  const auto written = job.start({"--fault.kind=torn_write", "--fault.where=deleting"});
+  CHECK(written.status == 2);
+  CHECK_THAT(written.err, contains_text("fault.where = saving"));
+  const auto other = job.start({"--fault.kind=kill", "--fault.where=deleting", "--fault.rank=1"});
+  CHECK(other.status == 2);
+  CHECK_THAT(other.err, contains_text("fault.rank = 0"));
 }
