@@ -88,7 +88,8 @@ Engine::Line& Engine::line_of(const std::string& channel) {
   const std::filesystem::path state = std::filesystem::path(options_.out) / "state" / (file_stem(channel) + ".pace");
   net::Pace pace(state, service ? service->interval_s : options_.host_interval_s, service ? service->floor_s : 0,
                  net::now());
-  net::ChannelOptions o{channel, options_.retry, options_.max_redirects, foreign_hosts(services_, channel)};
+  net::ChannelOptions o{channel, options_.retry, options_.max_redirects, foreign_hosts(services_, channel), {}};
+  if (channel == "arxiv") o.busy_statuses = {403};  // its answer to clients it takes for too fast
   lines_.push_back(std::make_unique<Line>(Line{net::Channel(std::move(o), std::move(pace)), service}));
   return *lines_.back();
 }

@@ -94,6 +94,8 @@ std::optional<Outcome> Channel::receive(Answer answer, double now) {
   pace_.answered(answer.answered_at);
   obey_rate_headers(answer);
   Judgement judgement = judge(answer);
+  if (judgement.verdict == Verdict::give_up && options_.busy_statuses.count(answer.status))
+    judgement.verdict = Verdict::again;
   if (judgement.verdict == Verdict::good && jobs_.front().examine) judgement = jobs_.front().examine(answer);
   switch (judgement.verdict) {
     case Verdict::redirect:

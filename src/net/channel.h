@@ -19,6 +19,7 @@ struct ChannelOptions {
   RetryRules retry;
   int max_redirects = 5;
   std::vector<std::string> foreign_hosts;  ///< hosts with a channel of their own: a redirect to one is refused
+  std::set<int> busy_statuses{};           ///< further statuses by which this service says "later"
 };
 
 /// A request with what makes its answer a good one.

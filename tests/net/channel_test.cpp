@@ -35,7 +35,7 @@ net::Job job(std::uint64_t id, const std::string& url) {
 
 struct Fixture {
   eddy_test::TempDir dir;
-  net::ChannelOptions options{"x", {}, 3, {"other.org"}};
+  net::ChannelOptions options{"x", {}, 3, {"other.org"}, {403}};
   Channel channel(double interval = 3, double now = 1000) {
     return Channel(options, net::Pace(dir / "x.pace", interval, 0, now));
   }
@@ -172,6 +172,15 @@ TEST_CASE_METHOD(Fixture, "attempts are bounded, and answers are looked at") {
   CHECK(outcome->attempts == 8);
   CHECK_FALSE(outcome->good);
   CHECK(outcome->reason == "not JSON");
+}
+
+TEST_CASE_METHOD(Fixture, "a service's own word for later is understood") {
+  Channel c = channel(0);
+  c.push(job(1, "http://a.org/1"));
+  c.send(1000);
+  CHECK_FALSE(c.receive(status(403, {}, 1000), 1000));
+  c.send(2000);
+  CHECK(c.receive(status(401, {}, 2000), 2000)->reason == "HTTP 401");
 }
 
 TEST_CASE_METHOD(Fixture, "redirects: paced, bounded, never in circles, never with a key to another host") {
