@@ -52,7 +52,7 @@ struct BuildOptions {
   SplitFractions split{};
   std::uint64_t shard_tokens = std::uint64_t{64} << 20;
   bool overwrite = false;                              ///< replace the shards of an earlier build in `out`
-  std::uint64_t slice_bytes = std::uint64_t{8} << 20;  ///< of a .jsonl file that one rank works on at a time
+  std::uint64_t slice_bytes = std::uint64_t{2} << 20;  ///< of a .jsonl file that one rank works on at a time
   DedupOptions dedup{};
   ScreenOptions screen{};
   DecontaminateOptions decontaminate{};

@@ -61,23 +61,28 @@ void read_units(comm::Communicator& world, const fs::path& folder, const BuildOp
   bool stopped = false;
   together(world, [&] {
     comm::WorkQueue queue(world, batches.size());
-    JournalWriter journal(folder, number, o.commit_seconds);
-    Processor processor(o, list, units, tokenizer, journal);
-    log::Progress progress("read", total, "bytes");
-    const auto stop = [&] { return o.stop && *o.stop; };
-    while (const auto task = queue.next()) {
-      for (const std::uint32_t u : batches[*task].units) {
-        if (stop()) break;
-        journal.add(processor.process(u));
+    try {
+      JournalWriter journal(folder, number, o.commit_seconds);
+      Processor processor(o, list, units, tokenizer, journal);
+      log::Progress progress("read", total, "bytes");
+      const auto stop = [&] { return o.stop && *o.stop; };
+      while (const auto task = queue.next()) {
+        for (const std::uint32_t u : batches[*task].units) {
+          if (stop()) break;
+          journal.add(processor.process(u));
+        }
+        if (stop()) {
+          stopped = true;
+          queue.stop();
+          break;
+        }
+        progress.update(cost[queue.dealt()], fmt::format("{} documents on rank 0", processor.documents()));
       }
-      if (stop()) {
-        stopped = true;
-        queue.stop();
-        break;
-      }
-      progress.update(cost[queue.dealt()], fmt::format("{} documents on rank 0", processor.documents()));
+      journal.close();
+    } catch (...) {
+      queue.stop();  // the others end after what they are at, instead of working on for nothing
+      throw;
     }
-    journal.close();
   });
   if (sum(world, stopped) > 0)
     throw Error(Exit::stopped,
