@@ -31,7 +31,9 @@ void Reader::close_frame() {
 }
 
 bool Reader::push_file(string text, string folder, bool at_letter) {
-  if (files_ >= 64 || depth_ > 4000) return false;
+  // A file that draws in itself twice would be read 2^20 times: all of them together have limits, too.
+  if (files_ >= 20 || ++all_files_ > 1000 || depth_ > 4000 || pushed_ + text.size() > budget_) return false;
+  pushed_ += text.size();
   Frame& frame = open_frame();
   ++files_;
   frame.text = std::move(text);

@@ -23,9 +23,8 @@ class Reader {
   /// `budget`: bytes that expansions may push in all; beyond it they are refused.
   explicit Reader(std::uint64_t budget) : budget_(budget) {}
 
-  /// Reads this text next. A file's commands of 64 levels within each other are refused, as are expansions of 2,000
-  /// levels, or more than 100,000 of them (or 8 MiB) for one character of a file: macros that never end. False:
-  /// refused.
+  /// Reads this text next. False: refused. Files are, 20 levels within each other or 1,000 in all; expansions are,
+  /// 4,000 levels deep, or more than 100,000 of them (or 8 MiB) for one character of a file: macros that never end.
   bool push_file(std::string text, std::string folder, bool at_letter);
   bool push(std::string_view text, bool at_letter);
 
@@ -90,7 +89,7 @@ class Reader {
   const char* end_ = nullptr;
   bool at_letter_ = false, blank_after_name_ = false;
   std::uint64_t budget_, pushed_ = 0, pushed_here_ = 0;
-  int expansions_here_ = 0, files_ = 0;
+  int expansions_here_ = 0, files_ = 0, all_files_ = 0;
   const char* file_cursor_ = nullptr;
 };
 

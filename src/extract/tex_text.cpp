@@ -90,6 +90,7 @@ void Interpreter::inline_formula(const Formula& f) {
 }
 
 void Interpreter::open_group(string environment) {
+  if (groups_.size() >= 2000) close_group();  // none of them will ever be closed
   groups_.push_back({.environment = std::move(environment),
                      .undo = macros_.group_mark(),
                      .depth = out_.depth(),

@@ -176,6 +176,8 @@ TEST_CASE("inputs") {
   CHECK(r.text() == "1 A B 2\n\nS yOCD 3\n");
   CHECK(r.unresolved == 2);
   CHECK(article("\\input{loop}", {{"loop.tex", "x\\input{loop}"}}).unresolved == 1);  // a circle ends
+  CHECK(text("\\input{twice}", {{"twice.tex", "x\\input{twice}\\input{twice}"}}).size() <
+        5000);  // so does a tree of them
   CHECK(text("\\documentclass{a}\\input{pre}\\input{b}", {{"pre.tex", "\\begin{document}"}, {"b.tex", "B"}}) == "B\n");
   CHECK(text("\\documentclass{a} a fragment without its document") == "a fragment without its document\n");
 }

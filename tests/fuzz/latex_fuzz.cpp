@@ -11,8 +11,9 @@ using namespace eddy::extract;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string source(reinterpret_cast<const char*>(data), size);
   // The source is its own input and its own package, too.
+  int left = 4;
   const Loader load = [&](const std::string& name) -> std::optional<std::string> {
-    return name.size() < 4 || name.ends_with(".sty") ? std::optional(source) : std::nullopt;
+    return --left >= 0 && (name.size() < 4 || name.ends_with(".sty")) ? std::optional(source) : std::nullopt;
   };
   const Article article = extract_latex({{source}}, load);
   const ArticleOutcome outcome = finished(article);
