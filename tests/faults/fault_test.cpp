@@ -2,8 +2,10 @@
 // for bit, as one that ran in peace. EDDY_FAULT_RUNS gives the number of jobs with random faults, EDDY_FAULT_FIRST the
 // number of the first (docs/faults.md).
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <sstream>
 
 #include "../train/contents.h"
@@ -120,6 +122,13 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+/// Which file operation the log says was hit; without the folder.
+std::string operation_of(const std::string& log) {
+  const auto at = log.find("operation "), end = log.find('\n', at);
+  return at == std::string::npos ? "hit"
+                                 : std::regex_replace(log.substr(at, end - at), std::regex("[^ ]*/run/checkpoints/"), "");
+}
+
 /// Reads all of a checkpoint.
 bool is_whole(const fs::path& path) {
   try {
@@ -212,8 +221,13 @@ TEST_CASE("whatever befalls a rank or its files, the job starts again and ends w
       }
     }
     CHECK(status == 0);
-    CHECK(job.losses() == losses);
-    CHECK(job.end() == expected);
+    const bool same = job.losses() == losses && job.end() == expected;
+    CHECK(same);
+    if (!wanted) continue;
+    fmt::print("run {}: {} in {}, rank {}, step {}: {}, exit {}, {}\n", i, fault.kind, fault.where, fault.rank,
+               fault.step, struck ? operation_of(hit.err) : "did not come to it", hit.status,
+               same ? "same bits" : "OTHER BITS");
+    std::fflush(stdout);
   }
   CHECK(unharmed * 3 < runs);
   if (!wanted) return;
