@@ -18,7 +18,8 @@ const Names kIgnored = {"build", "carry"};  // .gitignore's
 const Names kHidden = {".ci", ".clang-format", ".clang-tidy", ".gitignore", ".git"};
 // Folders of tests that mirror no folder of src/: the house's own, programs as users run them, jobs, makers of
 // references.
-const Names kOwnTests = {"house", "tools", "e2e", "slurm", "reference", "kernels", "golden", "fixtures", "faults", "fuzz"};
+const Names kOwnTests = {"house",   "tools",  "e2e",      "slurm",  "reference",
+                         "kernels", "golden", "fixtures", "faults", "fuzz"};
 const Names kSources = {".h", ".cpp", ".cu", ".cuh", ".cmake", ".sh", ".py", ".sbatch", ""};
 constexpr int kMostLines = 500;
 // In two pieces each, so that this file does not name them.
