@@ -81,7 +81,7 @@ class Checkpoint {
 bool is_checkpoint(const std::filesystem::path& dir);
 /// The complete checkpoints step-NNNNNNNN below `dir`, ascending; unfinished ones (*.tmp) are passed over.
 std::vector<std::filesystem::path> list(const std::filesystem::path& dir);
-/// The folders below `dir` that have a checkpoint's name but no manifest, ascending: a disk has lost it.
+/// The folders below `dir` that have a checkpoint's name and files but no manifest, ascending: a disk has lost it.
 std::vector<std::filesystem::path> without_manifest(const std::filesystem::path& dir);
 /// Which checkpoints stay.
 struct Retention {

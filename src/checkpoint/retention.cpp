@@ -30,9 +30,10 @@ bool is_checkpoint(const fs::path& dir) {
 namespace {
 std::vector<fs::path> folders(const fs::path& dir, bool with_manifest) {
   std::vector<std::pair<std::uint64_t, fs::path>> found;
-  std::error_code error;
+  std::error_code error, ignored;
   for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error))
-    if (const auto step = step_of(it->path().filename().string()); step && is_checkpoint(it->path()) == with_manifest)
+    if (const auto step = step_of(it->path().filename().string());
+        step && is_checkpoint(it->path()) == with_manifest && !fs::is_empty(it->path(), ignored))
       found.emplace_back(*step, it->path());
   std::sort(found.begin(), found.end());
   std::vector<fs::path> paths;
@@ -63,7 +64,7 @@ void prune(const fs::path& dir, const Retention& retention, io::FileSystem* give
     io::rename_durably(files, all[i], going);
   }
   std::vector<fs::path> leftovers;
-  std::error_code error;
+  std::error_code error, ignored;
   for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error))
     if (it->path().filename().string().starts_with("step-") && it->path().extension() == ".tmp")
       leftovers.push_back(it->path());
