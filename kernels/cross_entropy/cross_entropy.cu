@@ -41,76 +41,55 @@ __device__ inline float pack_max(const Pack<T, N>& pack) {
   }
 }
 
-constexpr int kStatisticsThreads = 256, kStatisticsBlocks = 4;  // a block's, and of a multiprocessor
-
-/// Each block has every gridDim.x-th row, read once (Milakov & Gimelshein 2018, algorithm 3, kUnroll packs at a time).
-/// What comes next, of this row or the block's next one, is on its way while a part is added up.
+/// A block a row, read once (Milakov & Gimelshein 2018, algorithm 3, kUnroll packs at a time).
 template <int N, class T>
-__global__ void __launch_bounds__(kStatisticsThreads, kStatisticsBlocks)
+__global__ void __launch_bounds__(512, 3)  // blocks that keep memory busy
     take_statistics(const T* __restrict__ logits, std::int64_t stride, int packs, const std::int32_t* labels,
-                    std::int64_t vocab_begin, int rows, float* statistics) {
-  constexpr int kPart = kUnroll * kStatisticsThreads, kWarps = kStatisticsThreads / 32;
-  __shared__ float max_of_warp[kWarps], sum_of_warp[kWarps];
-  const int parts = (packs + kPart - 1) / kPart, step = static_cast<int>(gridDim.x);
-  Pack<T, N> next[kUnroll];
-  const auto fetch = [&](int row, int part) {
-#pragma unroll
-    for (int u = 0; u < kUnroll; ++u) {
-      const int i = part * kPart + u * kStatisticsThreads + static_cast<int>(threadIdx.x);
-      if (i < packs) next[u] = load_pack<N>(logits + std::int64_t{row} * stride + std::int64_t{i} * N);
-    }
-  };
-  fetch(static_cast<int>(blockIdx.x), 0);
-  for (int r = static_cast<int>(blockIdx.x); r < rows; r += step) {
-    float at_label = 0;
-    if (threadIdx.x == 0) {
-      const std::int32_t label = labels[r];
-      const std::int64_t own = label - vocab_begin;
-      if (label >= 0 && own >= 0 && own < std::int64_t{packs} * N)
-        at_label = to_float(logits[std::int64_t{r} * stride + own]);
-    }
-    Seen seen;
-    for (int part = 0; part < parts; ++part) {
-      Pack<T, N> x[kUnroll];
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u) x[u] = next[u];
-      if (part + 1 < parts)
-        fetch(r, part + 1);
-      else if (r + step < rows)
-        fetch(r + step, 0);
-      const int first = part * kPart + static_cast<int>(threadIdx.x);
-      float max = seen.max;
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u)
-        if (first + u * kStatisticsThreads < packs) max = fmaxf(max, pack_max(x[u]));
-      float sums[kUnroll] = {};
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u)
-        if (first + u * kStatisticsThreads < packs) {
-          float v[N];
-          to_floats(x[u], v);
-#pragma unroll
-          for (int k = 0; k < N; ++k) sums[u] += below(v[k], max);
-        }
-      seen = {max, seen.sum * below(seen.max, max) + ((sums[0] + sums[1]) + (sums[2] + sums[3]))};
-    }
-    seen = warp_join(seen);
-    if (threadIdx.x % 32 == 0) {
-      max_of_warp[threadIdx.x / 32] = seen.max;
-      sum_of_warp[threadIdx.x / 32] = seen.sum;
-    }
-    __syncthreads();
-    if (threadIdx.x < 32) {
-      const bool warp = threadIdx.x < kWarps;
-      seen = warp_join({warp ? max_of_warp[threadIdx.x] : -INFINITY, warp ? sum_of_warp[threadIdx.x] : 0.f});
-      if (threadIdx.x == 0) {
-        statistics[r] = seen.max;
-        statistics[rows + r] = seen.sum;
-        statistics[2 * rows + r] = at_label;
-      }
-    }
-    __syncthreads();  // the first warp has read what the next row writes
+                    std::int64_t vocab_begin, float* statistics) {
+  __shared__ float max_of_warp[16], sum_of_warp[16];
+  const unsigned r = blockIdx.x, rows = gridDim.x;
+  const T* row = logits + std::int64_t{r} * stride;
+  float at_label = 0;
+  if (threadIdx.x == 0) {
+    const std::int32_t label = labels[r];
+    const std::int64_t own = label - vocab_begin;
+    if (label >= 0 && own >= 0 && own < std::int64_t{packs} * N) at_label = to_float(row[own]);
   }
+  Seen seen;
+  const int width = static_cast<int>(blockDim.x);
+  for (int i = static_cast<int>(threadIdx.x); i < packs; i += kUnroll * width) {
+    Pack<T, N> x[kUnroll];
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u)
+      if (i + u * width < packs) x[u] = load_pack<N>(row + std::int64_t{i + u * width} * N);
+    float max = seen.max;
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u)
+      if (i + u * width < packs) max = fmaxf(max, pack_max(x[u]));
+    float sums[kUnroll] = {};
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u)
+      if (i + u * width < packs) {
+        float v[N];
+        to_floats(x[u], v);
+#pragma unroll
+        for (int k = 0; k < N; ++k) sums[u] += below(v[k], max);
+      }
+    seen = {max, seen.sum * below(seen.max, max) + ((sums[0] + sums[1]) + (sums[2] + sums[3]))};
+  }
+  seen = warp_join(seen);
+  if (threadIdx.x % 32 == 0) {
+    max_of_warp[threadIdx.x / 32] = seen.max;
+    sum_of_warp[threadIdx.x / 32] = seen.sum;
+  }
+  __syncthreads();
+  if (threadIdx.x >= 32) return;
+  const bool warp = threadIdx.x < blockDim.x / 32;
+  seen = warp_join({warp ? max_of_warp[threadIdx.x] : -INFINITY, warp ? sum_of_warp[threadIdx.x] : 0.f});
+  if (threadIdx.x > 0) return;
+  statistics[r] = seen.max;
+  statistics[rows + r] = seen.sum;
+  statistics[2 * rows + r] = at_label;
 }
 
 constexpr int kJoinThreads = 128;
@@ -206,12 +185,10 @@ void with_pack(const View& logits, const char* op, F f) {
   });
 }
 
-/// Blocks that the GPU can have at once.
-int resident_blocks(int of_a_multiprocessor) {
-  int gpu = 0, multiprocessors = 0;
-  device::check(cudaGetDevice(&gpu));
-  device::check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, gpu));
-  return multiprocessors * of_a_multiprocessor;
+unsigned threads_for(int packs) {  // of a block that has a row to itself
+  unsigned threads = 32;
+  while (threads < 512 && threads * kUnroll < static_cast<unsigned>(packs)) threads *= 2;
+  return threads;
 }
 
 /// statistics [3, tokens]
@@ -234,11 +211,8 @@ void cross_entropy_statistics(const Stream& stream, View logits, View labels, st
     const Span span(stream, kOp, {static_cast<double>(logits.bytes()), 4 * static_cast<double>(logits.numel())});
     if (rows == 0) return;
     const auto packs = static_cast<int>(logits.cols() / kPack);
-    if (rows > INT32_MAX) fail_run("{}: logits {} are too many for one call on a GPU", kOp, logits.shape.text());
-    const auto blocks = static_cast<unsigned>(std::min<std::int64_t>(rows, resident_blocks(kStatisticsBlocks)));
-    take_statistics<kPack><<<blocks, kStatisticsThreads, 0, device::native(stream)>>>(
-        static_cast<const T*>(logits.data), logits.row_stride, packs, labels.i32(), vocab_begin, static_cast<int>(rows),
-        out);
+    take_statistics<kPack><<<static_cast<unsigned>(rows), threads_for(packs), 0, device::native(stream)>>>(
+        static_cast<const T*>(logits.data), logits.row_stride, packs, labels.i32(), vocab_begin, out);
     check_launch();
   });
 }

@@ -2,7 +2,6 @@
 // A file system that goes wrong on purpose, once, at one operation: what disks, quotas and power do to a save.
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <string>

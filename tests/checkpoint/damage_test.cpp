@@ -5,6 +5,7 @@
 #include "catch.h"
 #include "checkpoint/checkpoint.h"
 #include "comm/self_communicator.h"
+#include "io/faulty_file_system.h"
 #include "refusal.h"
 #include "support.h"
 
@@ -101,6 +102,32 @@ TEST_CASE("files cut off or missing") {
   }
   CHECK(complaint(saved.path) == "");
   CHECK(lacks(complaint(saved.dir / "none"), {"none", "manifest.json"}) == "");
+}
+
+TEST_CASE("a data file that goes while others are written is missed before the commit; a flipped bit is found after") {
+  const Saved saved;
+  const auto world = comm::self_communicator("world");
+  Block a = make_block("model/a.weight", Dtype::f32, {60, 5}, {0, 0}, {60, 5});
+  fill(a);
+  const auto save = [&](io::FileFault kind, std::uint64_t operation) {
+    io::FaultyFileSystem files(io::disk(), {kind, operation, 17, 0, {}, {}});
+    files.count(true);
+    checkpoint::SaveOptions options;
+    options.files = &files;
+    checkpoint::save(*world, saved.path, {{"step", 2}}, {a.slice}, options);
+    CHECK(files.struck());
+  };
+  CHECK(lacks(refusal([&] { save(io::FileFault::lost_file, 3); }, Exit::failed), {"data.h5", "is not there"}) == "");
+  CHECK(complaint(saved.path) == "");  // the one that stood there
+  int damaged = 0, of_tensor = 0;
+  for (std::uint64_t operation = 1; operation <= 8; ++operation) {
+    save(io::FileFault::bit_flip, operation);
+    const std::string said = complaint(saved.path);
+    damaged += !said.empty();
+    of_tensor += said.find("model/a.weight") != std::string::npos;
+  }
+  CHECK(damaged == 8);
+  CHECK(of_tensor > 0);
 }
 
 TEST_CASE("a manifest of another schema says so, and one without the keys it needs") {

@@ -49,6 +49,31 @@ TEST_CASE("checkpoints are gone on from, and never run into") {
   CHECK(other.find_resume(dir.checkpoint(5).string())->filename() == "step-00000005");
 }
 
+TEST_CASE("a checkpoint whose manifest is lost is named, older or newer, and never begun over") {
+  const eddy_test::TempDir temp;
+  const RunDir dir{temp / "run"};
+  dir.create();
+  add_checkpoint(dir, 5);
+  add_checkpoint(dir, 10);
+  add_checkpoint(dir, 15);
+  std::filesystem::remove(dir.checkpoint(5) / "manifest.json");
+  std::filesystem::remove(dir.checkpoint(15) / "manifest.json");
+  const auto choice = dir.choose_resume("auto");
+  CHECK(choice.from == dir.checkpoint(10));
+  REQUIRE(choice.damaged.size() == 2);
+  CHECK(choice.damaged[0].first == dir.checkpoint(15));
+  CHECK(choice.damaged[1].first == dir.checkpoint(5));
+  CHECK(choice.damaged[0].second.find("step-00000015/manifest.json is missing") != std::string::npos);
+  std::filesystem::remove(dir.checkpoint(10) / "manifest.json");
+  try {
+    dir.choose_resume("auto");
+    FAIL("was not refused");
+  } catch (const Error& e) {
+    CHECK(e.status() == Exit::unusable);
+    CHECK(std::string(e.what()).find("step-00000015/manifest.json") != std::string::npos);
+  }
+}
+
 TEST_CASE("what an earlier attempt left is set aside") {
   const eddy_test::TempDir temp;
   const RunDir dir{temp / "run"};
