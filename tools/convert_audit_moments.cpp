@@ -13,6 +13,10 @@ namespace {
 
 const std::string kModel = "model/", kFirst = "optim.m/", kSecond = "optim.v/";
 
+std::int64_t updates_of(const Contents& c) {
+  return c.checkpoint()->meta().value("updates", std::int64_t{0});
+}
+
 struct MomentCheck {
   std::int64_t negative = 0, beyond = 0, bad = 0;
   bool first_zero = true, second_zero = true;
@@ -45,13 +49,18 @@ MomentCheck check(const Contents& c, const std::string& name) {
   return out;
 }
 
-/// The checkpoint before this one in the same folder, if there is one.
-std::filesystem::path before(const std::filesystem::path& path) {
-  std::filesystem::path found;
+/// The checkpoints before this one in the same folder that were updated another number of times, the nearest first.
+std::vector<std::unique_ptr<Contents>> before(const std::filesystem::path& path, std::int64_t updates, Audited& out) {
+  std::vector<std::unique_ptr<Contents>> found;
   const auto own = std::filesystem::absolute(path).lexically_normal();
   const auto name = own.has_filename() ? own : own.parent_path();
   for (const auto& other : checkpoint::list(name.parent_path()))
-    if (other.filename() < name.filename()) found = other;
+    if (other.filename() < name.filename()) try {
+        auto older = std::make_unique<Contents>(other, Contents::Names::own);
+        if (updates_of(*older) != updates) found.insert(found.begin(), std::move(older));
+      } catch (const Error& e) {
+        out.notes.push_back(fmt::format("the moments were not compared with {}'s: {}", other.string(), e.what()));
+      }
   return found;
 }
 
@@ -78,7 +87,7 @@ bool equal(const Contents& a, const Contents& b, const std::string& name) {
 
 void audit_moments(const Contents& c, int threads, Audited& out) {
   const auto& meta = c.checkpoint()->meta();
-  const std::int64_t updates = meta.value("updates", std::int64_t{0}), step = meta.value("step", std::int64_t{0});
+  const std::int64_t updates = updates_of(c), step = meta.value("step", std::int64_t{0});
   bool any = false;
   for (const auto& [name, item] : c.items()) any = any || name.starts_with(kFirst) || name.starts_with(kSecond);
   if (!any) {
@@ -103,10 +112,7 @@ void audit_moments(const Contents& c, int threads, Audited& out) {
     }
     if (there) names.push_back(own);
   }
-  const std::filesystem::path older = updates > 0 ? before(c.checkpoint()->path()) : std::filesystem::path();
-  std::unique_ptr<Contents> previous;
-  if (!older.empty()) previous = std::make_unique<Contents>(older, Contents::Names::own);
-  if (previous && previous->checkpoint()->meta().value("updates", std::int64_t{0}) == updates) previous.reset();
+  const auto older = before(c.checkpoint()->path(), updates, out);
   std::mutex mutex;
   in_parallel(names.size(), threads, [&](std::size_t i) {
     const MomentCheck found = check(c, names[i]);
@@ -123,11 +129,13 @@ void audit_moments(const Contents& c, int threads, Audited& out) {
                       found.beyond));
     if (updates > 0 && (found.first_zero || found.second_zero))
       say(found.second_zero ? kSecond : kFirst, fmt::format("all zero after {} updates", updates));
-    if (previous)
-      for (const std::string& group : {kFirst, kSecond})
-        if (equal(c, *previous, group + names[i]))
-          say(group, fmt::format("the same as in {}, {} updates ago: it is not of this step", older.filename().string(),
-                                 updates - previous->checkpoint()->meta().value("updates", std::int64_t{0})));
+    for (const std::string& group : {kFirst, kSecond})
+      for (const auto& old : older)
+        if (equal(c, *old, group + names[i])) {
+          say(group, fmt::format("the same as in {}, {} updates ago: it is not of this step",
+                                 old->checkpoint()->path().filename().string(), updates - updates_of(*old)));
+          break;
+        }
     const std::lock_guard lock(mutex);
     out.findings.insert(out.findings.end(), wrong.begin(), wrong.end());
   });

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/source_scales.h"
 #include "hf/config.h"
 #include "hf/names.h"
 #include "tensor/slice.h"
@@ -19,8 +20,8 @@ namespace eddy::convert {
 constexpr std::uint64_t kPieceBytes = 64 << 20;  ///< tensors larger than this pass through memory in pieces
 
 // Groups of a checkpoint beside "model": what conversion keeps and training does not read.
-inline const std::string kKeptScales = "fp8_scales/";  ///< the FP8 scales of matrices stored in another dtype
-inline const std::string kMtpCopies = "mtp_copies/";   ///< MTP's embedding and head where they differ from the model's
+using checkpoint::kKeptScales;
+inline const std::string kMtpCopies = "mtp_copies/";  ///< MTP's embedding and head where they differ from the model's
 
 /// "keep" is nothing; "fp8" is f8e4m3.
 std::optional<Dtype> parse_choice(const std::string& dtype);

@@ -153,6 +153,7 @@ void Contents::open_checkpoint(const fs::path& path, Names names) {
       pool->read(rows_of(p, axis, Dtype::f32, 0, p.extent[axis], out.data()));
       return out;
     };
+    if (kept.empty()) open_kept(path / "hf");  // a training run's, of the model that it began with
   }
   read_ = [pool, places](const std::string& name, std::int64_t first, std::int64_t rows, void* out) {
     const Place& p = places.at(name);
@@ -169,7 +170,11 @@ void Contents::open_folder(const fs::path& path) {
   read_ = [reader, folder = folder_](const std::string& name, std::int64_t first, std::int64_t rows, void* out) {
     reader->read(folder->tensors().at(name), first, rows, out);
   };
-  if (const auto kept = hf::read_kept_scales(path))
+  open_kept(path);
+}
+
+void Contents::open_kept(const fs::path& folder) {
+  if (const auto kept = hf::read_kept_scales(folder))
     kept_ = [scales = kept->scales](const std::string& matrix) -> std::optional<std::vector<float>> {
       const auto it = scales.find(hf::scale_name(matrix));
       if (it == scales.end()) return {};

@@ -57,6 +57,7 @@ class Contents {
  private:
   void open_checkpoint(const std::filesystem::path& path, Names names);
   void open_folder(const std::filesystem::path& path);
+  void open_kept(const std::filesystem::path& folder);  ///< its eddy.fp8-scales, if there
   void open_file(const std::filesystem::path& path);
 
   std::string kind_;

@@ -20,6 +20,7 @@ Json quantization_of(const checkpoint::Checkpoint& from) {
   const auto& meta = from.meta();
   if (meta.contains("quantization_config")) return Json(meta.at("quantization_config"));
   if (meta.at("config").contains("quantization_config")) return Json(meta.at("config").at("quantization_config"));
+  if (const auto kept = hf::read_kept_scales(from.path() / "hf")) return kept->quantization;
   return hf::published_quantization();
 }
 
@@ -31,8 +32,10 @@ std::optional<std::map<std::string, std::string>> original_files(const checkpoin
     const auto json = parse_json<nlohmann::json>(io::read_file(file), file.string());
     auto map = json.at("weight_map").get<std::map<std::string, std::string>>();
     // a BF16 folder's index has no scales: it had kept in which files they stood
-    for (const auto& [name, stood] : from.meta().value("scale_files", std::map<std::string, std::string>()))
-      map.try_emplace(name, stood);
+    auto scale_files = from.meta().value("scale_files", std::map<std::string, std::string>());
+    if (const auto kept = hf::read_kept_scales(from.path() / "hf"))
+      scale_files.insert(kept->files.begin(), kept->files.end());
+    for (const auto& [name, stood] : scale_files) map.try_emplace(name, stood);
     for (const auto& [name, stood] : map)
       if (stood.empty() || stood.find('/') != std::string::npos)
         fail_input("{}: weight_map sends '{}' to '{}'; a plain file name is needed", file.string(), name, stood);
@@ -65,7 +68,8 @@ std::string model_card(const std::string& dtype) {
 void write_companions(const checkpoint::Checkpoint& from, const hf::ModelConfig& config, const fs::path& dir,
                       hf::Spelling spelling, Dtype dtype) {
   for (const fs::path& file : from.attachments())
-    if (file.filename() != "model.safetensors.index.json") io::write_file(dir / file.filename(), io::read_file(file));
+    if (file.filename() != "model.safetensors.index.json" && file.filename() != hf::kScalesFile)
+      io::write_file(dir / file.filename(), io::read_file(file));
   const Json quantization = quantization_of(from);
   const bool fp8 = dtype == Dtype::f8e4m3;
   Json json =

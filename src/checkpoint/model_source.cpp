@@ -52,7 +52,6 @@ void ModelSource::fill(const parallel::Parameter& parameter) const {
   if (impl_->folder) return impl_->folder->read(slice);
   slice.name = "model/" + slice.name;
   if (impl_->checkpoint->entry(slice.name).dtype == Dtype::f8e4m3) return read_dequantised(*impl_->checkpoint, slice);
-  if (impl_->checkpoint->entry(slice.name).dtype == Dtype::f8e4m3) return read_dequantised(*impl_->checkpoint, slice);
   impl_->checkpoint->read(slice);
 }
 void ModelSource::fill(const parallel::ParameterStore& store) const {

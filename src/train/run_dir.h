@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "hf/scales.h"
+
 namespace eddy::train {
 
 struct RunDir {
@@ -18,6 +20,8 @@ struct RunDir {
   std::filesystem::path checkpoint(std::int64_t step) const;
   std::filesystem::path log() const { return root / "log"; }
   std::filesystem::path lock() const { return root / "lock"; }
+  /// The FP8 scales of the model that the run began with, where it had any; goes into each checkpoint.
+  std::filesystem::path scales() const { return root / hf::kScalesFile; }
 
   /// Makes the folders. Throws Error (status 2) naming the one that cannot be made.
   void create() const;

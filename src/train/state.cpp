@@ -60,7 +60,9 @@ nlohmann::json fingerprint(const parallel::Layout& layout, int threads, const st
 
 nlohmann::json describe(const ModelChoice& choice, const Config& config, const Progress& progress, std::int64_t updates,
                         std::uint64_t tokenizer_hash, std::uint64_t data_hash, const nlohmann::json& bits) {
-  return {{"config", hf::write_config(choice.config, hf::Spelling::deepseek, "f32")},
+  auto model = hf::write_config(choice.config, hf::Spelling::deepseek, "f32");
+  hf::leave_defaults_out(model, choice.config);  // so that an export says what the model's own config.json said
+  return {{"config", model},
           {"has_mtp", choice.mtp},
           {"mtp_copies", choice.mtp && choice.mtp_copies},
           {"step", progress.step},

@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "checkpoint/agree.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/source_scales.h"
 #include "io/file.h"
 #include "io/run_lock.h"
 #include "shard/corpus.h"
@@ -88,17 +89,28 @@ void check_tokenizer(const Config& config, std::uint64_t shards_hash) {
 
 /// What goes into each checkpoint so that it can be used alone: the shards' tokenizer, and what the first weights came
 /// with.
-std::vector<fs::path> attachments(const Config& config) {
+std::vector<fs::path> attachments(const Config& config, const RunDir& dir) {
   std::vector<fs::path> found;
+  if (fs::exists(dir.scales())) found.push_back(dir.scales());
   const fs::path tokenizer = shard::parse_sources(config.data.train).front().dir / "tokenizer.json";
-  if (fs::exists(tokenizer)) found.push_back(tokenizer);
+  const bool has_tokenizer = fs::exists(tokenizer);
+  if (has_tokenizer) found.push_back(tokenizer);
   if (config.model.init == "random") return found;
   const checkpoint::ModelSource source(config.model.init);
-  if (found.empty() && !source.tokenizer().empty()) found.push_back(source.tokenizer());
-  for (const char* name : {"tokenizer_config.json", "generation_config.json"})
+  if (!has_tokenizer && !source.tokenizer().empty()) found.push_back(source.tokenizer());
+  for (const char* name : {"tokenizer_config.json", "generation_config.json", "model.safetensors.index.json"})
     for (const fs::path& folder : {fs::path(config.model.init), fs::path(config.model.init) / "hf"})
       if (fs::exists(folder / name)) found.push_back(folder / name);
   return found;
+}
+
+/// Rank 0: keeps the FP8 scales of the model that the run begins or goes on with.
+void keep_scales(const RunDir& dir, const std::string& model) {
+  const auto kept = model == "random" ? std::nullopt : checkpoint::scales_of(model);
+  if (kept)
+    hf::write_kept_scales(dir.root, *kept);
+  else
+    fs::remove(dir.scales());
 }
 
 /// Rank 0's choice, on every rank.
@@ -207,6 +219,9 @@ int train(comm::Session& session, const Config& given, const std::string& config
         world);
   else
     load_weights(choice, engine, config.train.seed);
+  session.set_timeout(config.comm.while_files());
+  on_rank_0(world, [&] { keep_scales(dir, from ? from->string() : config.model.init); });
+  session.set_timeout(config.comm.timeout_s);
   on_rank_0(world, [&] {
     dir.begin(progress.step, config_ini, start_time());
     log::also_to((dir.log() / "train.log").string());
@@ -227,7 +242,7 @@ int train(comm::Session& session, const Config& given, const std::string& config
     });
   }
   Loop loop({session, config, choice, dir, engine, batches, validation ? &*validation : nullptr, stop,
-             data.tokenizer_hash(), hash_of_data, attachments(config), bits, steps},
+             data.tokenizer_hash(), hash_of_data, attachments(config, dir), bits, steps},
             progress);
   const Exit exit = loop.run();
   world.barrier();
