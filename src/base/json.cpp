@@ -8,17 +8,20 @@
 namespace eddy {
 namespace {
 
-/// Refuses a key that stands twice in one object. A pass of its own: the library's parser with a callback looks through
-/// an object's entries again after each of its values, which takes minutes where there are tens of thousands.
+/// Refuses a key that stands twice in one object, and what is nested too deep. A pass of its own: the library's parser
+/// with a callback looks through an object's entries again after each of its values, which takes minutes where there
+/// are tens of thousands.
 template <class J>
 class KeyWatch final : public nlohmann::json_sax<J> {
  public:
   explicit KeyWatch(const std::string& where) : where_(where) {}
   bool start_object(std::size_t) override {
+    deeper();
     keys_.emplace_back();
     return true;
   }
   bool end_object() override {
+    --depth_;
     keys_.pop_back();
     return true;
   }
@@ -33,12 +36,22 @@ class KeyWatch final : public nlohmann::json_sax<J> {
   bool number_float(typename J::number_float_t, const typename J::string_t&) override { return true; }
   bool string(typename J::string_t&) override { return true; }
   bool binary(typename J::binary_t&) override { return true; }
-  bool start_array(std::size_t) override { return true; }
-  bool end_array() override { return true; }
+  bool start_array(std::size_t) override {
+    deeper();
+    return true;
+  }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
 
  private:
+  void deeper() {
+    if (++depth_ > kDeepestJson) fail_input("{}: its JSON is nested deeper than {} levels", where_, kDeepestJson);
+  }
   const std::string& where_;
+  int depth_ = 0;
   std::vector<std::set<std::string>> keys_;  // of the objects now open
 };
 

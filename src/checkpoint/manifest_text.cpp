@@ -1,6 +1,7 @@
 // manifest.json, written and read.
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -46,6 +47,14 @@ void require_file_name(const std::string& name) {
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
       name.find('\0') < name.size())
     fail_input("'{}' is no name of a file in a checkpoint", name);
+}
+
+/// Throws when two files have the same name.
+template <class F>
+void require_different(const std::vector<F>& files) {
+  std::set<std::string_view> names;
+  for (const F& f : files)
+    if (!names.insert(f.name).second) fail_input("it names the file '{}' twice", f.name);
 }
 
 /// Throws unless the box lies within the tensor and its bytes can be counted.
@@ -108,8 +117,11 @@ Manifest from_json(const Json& json, int schema) {
         {a.at("name").get<std::string>(), a.at("bytes").get<std::uint64_t>(), a.at("xxh3").get<std::string>()});
     require_file_name(m.attachments.back().name);
   }
-  const auto by_name = [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; };
-  if (!std::is_sorted(m.tensors.begin(), m.tensors.end(), by_name)) fail_input("its tensors are not in order");
+  for (std::size_t i = 1; i < m.tensors.size(); ++i)
+    if (m.tensors[i - 1].name >= m.tensors[i].name)
+      fail_input("its tensors are not in order, or two have the name '{}'", m.tensors[i].name);
+  require_different(m.files);
+  require_different(m.attachments);
   number_chunks(m);
   const auto hashes = file_hashes(m);
   for (std::size_t i = 0; i < m.files.size(); ++i) {

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+#include <utility>
 
 #include "base/secret.h"
 #include "crawl/ids.h"
@@ -14,6 +17,20 @@ namespace {
 std::string first_text(const nlohmann::json& j, const char* name) {
   const auto& list = array_of(j, name);
   return !list.empty() && list[0].is_string() ? one_line(list[0]) : "";
+}
+
+/// The five entities of XML as their characters; one pass, however many there are.
+std::string resolved(std::string_view text) {
+  constexpr std::pair<std::string_view, char> kEntities[] = {
+      {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&amp;", '&'}};
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto at = std::find_if(std::begin(kEntities), std::end(kEntities),
+                                 [&](const auto& e) { return text.substr(i).starts_with(e.first); });
+    out += at == std::end(kEntities) ? text[i] : at->second;
+    i += at == std::end(kEntities) ? 1 : at->first.size();
+  }
+  return out;
 }
 
 /// Text of a JATS abstract: tags dropped, the five entities resolved, a leading "Abstract" dropped.
@@ -30,11 +47,7 @@ std::string plain(const std::string& jats) {
       out += jats[i];
     }
   }
-  for (const auto& [entity, character] :
-       {std::pair{"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&apos;", "'"}, {"&amp;", "&"}})
-    for (auto at = out.find(entity); at != std::string::npos; at = out.find(entity, at + 1))
-      out.replace(at, std::string(entity).size(), character);
-  out = one_line(out);
+  out = one_line(resolved(out));
   if (!out.empty() && out.front() == ' ') out.erase(0, 1);
   if (out.starts_with("Abstract ")) out.erase(0, 9);
   return out;
@@ -43,10 +56,12 @@ std::string plain(const std::string& jats) {
 void read_date(const nlohmann::json& j, Paper& p) {
   const auto& parts = array_of(field(j, "issued"), "date-parts");
   if (parts.empty() || !parts[0].is_array() || parts[0].empty() || !parts[0][0].is_number_integer()) return;
-  const auto& d = parts[0];
-  p.year = d[0];
-  if (d.size() >= 3 && d[1].is_number_integer() && d[2].is_number_integer())
-    p.date = whole_date(fmt::format("{:04}-{:02}-{:02}", p.year, d[1].get<int>(), d[2].get<int>()));
+  const auto part = [&d = parts[0]](std::size_t i) {
+    const bool whole = i < d.size() && d[i].is_number_integer() && std::abs(d[i].get<double>()) < 1e9;
+    return whole ? d[i].get<int>() : 0;
+  };
+  p.year = part(0);
+  p.date = whole_date(fmt::format("{:04}-{:02}-{:02}", p.year, part(1), part(2)));
 }
 
 /// The licence of the version of record, else of any version.
@@ -90,7 +105,7 @@ Work work_of(const nlohmann::json& answer) {
       cited.doi.clear();
     }
     cited.title = one_line(text_of(r, "article-title"));
-    cited.year = std::atoi(text_of(r, "year").c_str());
+    cited.year = year_of(text_of(r, "year"));
     if (cited.id().empty())
       ++w.unnamed;
     else

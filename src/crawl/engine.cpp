@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "crawl/arxiv.h"
+#include "crawl/json_text.h"
 #include "crawl/paper.h"
 #include "crawl/payload.h"
 
@@ -39,20 +40,6 @@ std::vector<std::string> foreign_hosts(const std::vector<Service>& services, con
     if (s.name != channel) hosts.push_back(net::host_of(s.url));
   if (channel != "arxiv") hosts.insert(hosts.end(), {"arxiv.org", "www.arxiv.org", "export.arxiv.org"});
   return hosts;
-}
-
-/// An answer as JSON; a discarded value for what is none. One nested deeper than any honest answer is none either: code
-/// that walks it recursively would run out of stack.
-nlohmann::json parse_answer(const std::string& body) {
-  bool deep = false;
-  auto j = nlohmann::json::parse(
-      body,
-      [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-        deep = deep || depth > 64;
-        return !deep;
-      },
-      false);
-  return deep ? nlohmann::json(nlohmann::json::value_t::discarded) : j;
 }
 
 const net::Judgement kGood{net::Verdict::good, ""};

@@ -58,8 +58,8 @@ std::string title_key(std::string_view title) {
   for (std::size_t i = 0; i < title.size(); ++i) {
     const auto c = static_cast<unsigned char>(title[i]);
     if (c == '<') {  // <i>, <mml:math>: only where it closes
-      const auto end = title.find('>', i);
-      if (end != std::string_view::npos && end - i < 80 && i + 1 < title.size() &&
+      const auto end = i + std::min(title.substr(i, 80).find('>'), title.size());
+      if (end < title.size() && i + 1 < title.size() &&
           (std::isalpha(static_cast<unsigned char>(title[i + 1])) || title[i + 1] == '/')) {
         i = end;
         continue;

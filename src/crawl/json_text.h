@@ -2,8 +2,31 @@
 // Reading JSON of services that leave out fields, or give null for them.
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 namespace eddy::crawl {
+
+/// An answer as JSON; a discarded value for what is none. One nested deeper than any honest answer is none either: code
+/// that walks it recursively would run out of stack. (The library's parser tells the depth to a callback, with which
+/// its time grows with the square of an object's entries.)
+inline nlohmann::json parse_answer(std::string_view body) {
+  constexpr int kDeepest = 64;
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < body.size(); ++i) {
+    const char c = body[i];
+    if (c == '"')
+      in_string = !in_string;
+    else if (in_string)
+      i += c == '\\';
+    else if (c == '[' || c == '{')
+      ++depth;
+    else if (c == ']' || c == '}')
+      --depth;
+    if (depth > kDeepest) return nlohmann::json(nlohmann::json::value_t::discarded);
+  }
+  return nlohmann::json::parse(body, nullptr, false);
+}
 
 /// j[name], or null where j is no object or lacks it.
 inline const nlohmann::json& field(const nlohmann::json& j, const char* name) {

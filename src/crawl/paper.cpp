@@ -79,4 +79,10 @@ std::string whole_date(const std::string& text) {
   return month >= 1 && month <= 12 && day >= 1 && day <= 31 ? text.substr(0, 10) : "";
 }
 
+int year_of(const std::string& text) {
+  const auto first = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  const auto last = std::min(text.find_first_not_of("0123456789", first), text.size());
+  return last - first <= 4 ? std::atoi(text.substr(first, last - first).c_str()) : 0;
+}
+
 }  // namespace eddy::crawl

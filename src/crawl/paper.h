@@ -45,5 +45,7 @@ Payload payload_of(const nlohmann::json& json);
 std::string one_line(const std::string& text);
 /// "2021-03-04…" → "2021-03-04"; "" for what is no whole date.
 std::string whole_date(const std::string& text);
+/// "1998", "1998a", " 1998" → 1998; 0 for what does not begin with a year of at most four digits.
+int year_of(const std::string& text);
 
 }  // namespace eddy::crawl

@@ -111,7 +111,7 @@ std::vector<Paper> parse_bibtex(const std::string& text) {
     if (p.arxiv.empty())
       if (const auto id = parse_arxiv(get("url"))) p.arxiv = id->id;
     p.title = get("title");
-    p.year = std::atoi(get("year").c_str());
+    p.year = year_of(get("year"));
     if (!p.id().empty() || !p.title.empty()) papers.push_back(std::move(p));
   }
   return papers;
