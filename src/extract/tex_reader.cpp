@@ -31,9 +31,12 @@ void Reader::close_frame() {
 }
 
 bool Reader::push_file(string text, string folder, bool at_letter) {
-  if (files_ >= 64 || depth_ > 4000) return false;
+  // Files that read each other twice would be read 2^64 times before the 64 levels end it.
+  if (files_ >= 64 || depth_ > 4000 || files_read_ >= kMostFiles || file_bytes_ + text.size() > budget_) return false;
+  file_bytes_ += text.size();
   Frame& frame = open_frame();
   ++files_;
+  ++files_read_;
   frame.text = std::move(text);
   frame.file = true;
   frame.outer_at = at_letter_;

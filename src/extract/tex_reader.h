@@ -19,11 +19,12 @@ inline bool is_blank(char c) {
 class Reader {
  public:
   static constexpr int kEnd = -1;
+  static constexpr int kMostFiles = 2000;  ///< that are read in all, each as often as it is drawn in
 
-  /// `budget`: bytes that expansions may push in all; beyond it they are refused.
+  /// `budget`: bytes that expansions may push in all, and that files may have in all; beyond it they are refused.
   explicit Reader(std::uint64_t budget) : budget_(budget) {}
 
-  /// Reads this text next. A file's commands of 64 levels within each other are refused, as are expansions of 2,000
+  /// Reads this text next. Files of 64 levels within each other are refused, as are expansions of 2,000
   /// levels, or more than 100,000 of them (or 8 MiB) for one character of a file: macros that never end. False:
   /// refused.
   bool push_file(std::string text, std::string folder, bool at_letter);
@@ -90,7 +91,8 @@ class Reader {
   const char* end_ = nullptr;
   bool at_letter_ = false, blank_after_name_ = false;
   std::uint64_t budget_, pushed_ = 0, pushed_here_ = 0;
-  int expansions_here_ = 0, files_ = 0;
+  std::uint64_t file_bytes_ = 0;
+  int expansions_here_ = 0, files_ = 0, files_read_ = 0;
   const char* file_cursor_ = nullptr;
 };
 
