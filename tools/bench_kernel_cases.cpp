@@ -19,6 +19,7 @@
 #include "kernels/rope/rope.h"
 #include "kernels/router/router.h"
 #include "kernels/swiglu/swiglu.h"
+#include "model/stage.h"
 
 namespace eddy {
 namespace {
@@ -243,7 +244,7 @@ class List {
         });
   }
   void cross_entropy() {
-    const std::int64_t n = std::min<std::int64_t>(z.tokens, 2048);
+    const std::int64_t n = std::min<std::int64_t>(z.tokens, model::StageOptions{}.head_chunk);
     const auto make = [z = z, n](OperandSet& s, int which) -> Call {
       const View logits = s.random({n, z.vocab}), labels = s.ints(some_ids(n, z.vocab), {n}),
                  statistics = s.empty({3, n}, Dtype::f32), loss = s.zeros({1}, Dtype::f64);

@@ -43,8 +43,8 @@ tensor::Slice rows_of(const hf::Placement& p, std::size_t axis, Dtype dtype, std
                       void* out);
 
 /// Refuses an output that stands in the way: what exists is replaced only with --overwrite, and only when `ours` says
-/// that it is of the kind that would be written. Takes slashes off its end.
-void check_output(std::string& out, bool overwrite, bool ours);
+/// that it is of the kind that would be written; never what is, holds or lies in the input. Takes slashes off its end.
+void check_output(const std::string& in, std::string& out, bool overwrite, bool ours);
 
 /// The configuration of the model in a checkpoint, and whether it has the multi-token-prediction layer (and its
 /// copies).

@@ -1,6 +1,8 @@
 // eddy-convert: models between Hugging Face folders and Eddy checkpoints; what is in them, whether it is whole.
 #include <map>
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
 #include "base/options.h"
 #include "convert_commands.h"
@@ -42,8 +44,7 @@ int convert_main(comm::Session& session, int argc, char** argv) {
   }
   std::vector<std::string> names;
   for (const auto& [name, command] : commands) names.push_back(name);
-  if (arguments.empty() || arguments[0][0] == '-')
-    fail_input("give a command first: {}", "from-hf, to-hf, cast, reshard, inspect, verify, diff");
+  if (arguments.empty() || arguments[0][0] == '-') fail_input("give a command first: {}", fmt::join(names, ", "));
   const std::string near = nearest(arguments[0], names);
   fail_input("unknown command '{}'{}; see eddy-convert --help", arguments[0],
              near.empty() ? "" : " (did you mean " + near + "?)");

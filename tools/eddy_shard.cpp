@@ -2,14 +2,18 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <map>
+#include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/main.h"
 #include "base/options.h"
+#include "base/process.h"
 #include "base/units.h"
 #include "comm/session.h"
+#include "io/run_lock.h"
 #include "shard/build.h"
 #include "shard_commands.h"
 #include "tokenizer_commands.h"
@@ -127,7 +131,15 @@ int build_main(comm::Session& session, const std::vector<std::string>& arguments
   o.out = out;
   o.stop = &stop_asked;
   for (const int signal : {SIGTERM, SIGUSR1}) std::signal(signal, [](int) { stop_asked = true; });
-  session.set_timeout(0);  // ranks wait for the one with the longest document
+  session.set_timeout(0);           // ranks wait for the one with the longest document
+  std::optional<io::RunLock> lock;  // two runs into one directory would remove each other's work
+  if (session.rank() == 0) {
+    while (out.size() > 1 && out.ends_with('/')) out.pop_back();
+    const std::filesystem::path file = out + ".lock";
+    std::error_code ignored;
+    if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), ignored);
+    lock.emplace(file, this_process());
+  }
   const auto sets = shard::build_sets(session.world(), o);
   if (session.rank() == 0) print_summary(sets, o);
   return 0;

@@ -43,7 +43,7 @@ __device__ inline float pack_max(const Pack<T, N>& pack) {
 
 /// A block a row, read once (Milakov & Gimelshein 2018, algorithm 3, kUnroll packs at a time).
 template <int N, class T>
-__global__ void __launch_bounds__(512, 3)  // blocks that keep memory busy
+__global__ void __launch_bounds__(512, 4)  // blocks that keep memory busy
     take_statistics(const T* __restrict__ logits, std::int64_t stride, int packs, const std::int32_t* labels,
                     std::int64_t vocab_begin, float* statistics) {
   __shared__ float max_of_warp[16], sum_of_warp[16];

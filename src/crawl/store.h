@@ -12,7 +12,7 @@
 
 namespace eddy::crawl {
 
-/// Makes the folders where they lack.
+/// Makes the folders where they lack. A folder with files that is no store is refused (status 2).
 void make_store(const std::filesystem::path& folder);
 
 /// What earlier attempts have committed. Kept on disk; memory holds one key and one place a record.

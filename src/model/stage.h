@@ -19,7 +19,7 @@ struct StageOptions {
   Recompute recompute = Recompute::none;
   bool mtp = false;                ///< train (and evaluate) the multi-token-prediction layer
   double balance_loss = 0;         ///< α of the sequence-level balance loss (arXiv 2412.19437, eq. 17); 0: off
-  std::int64_t head_chunk = 2048;  ///< tokens whose logits are in memory at once
+  std::int64_t head_chunk = 4096;  ///< tokens whose logits are in memory at once
   Dtype dtype = Dtype::f32;        ///< of activations, the store's type: float32, or bf16 on a GPU
   /// Rows that a rank's experts take at once, over those of balanced routing; more come in further waves. EP > 1 only.
   double expert_capacity = 1.5;
