@@ -135,7 +135,7 @@ int build_main(comm::Session& session, const std::vector<std::string>& arguments
   std::optional<io::RunLock> lock;  // two runs into one directory would remove each other's work
   if (session.rank() == 0) {
     while (out.size() > 1 && out.ends_with('/')) out.pop_back();
-    const std::filesystem::path file = out + ".lock";
+    const std::filesystem::path file = std::filesystem::absolute(out + ".lock");
     std::error_code ignored;
     if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), ignored);
     lock.emplace(file, this_process());
