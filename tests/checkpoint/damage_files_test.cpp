@@ -6,20 +6,15 @@
 #include "blocks.h"
 #include "catch.h"
 #include "checkpoint/checkpoint.h"
-#include "comm/session.h"
 #include "refusal.h"
 #include "support.h"
+#include "world.h"
 
 using namespace eddy;
 using namespace eddy_test;
 namespace fs = std::filesystem;
 
 namespace {
-
-comm::Communicator& world() {
-  static comm::Session* const session = new comm::Session;  // MPI is the test's main's to finalize, after all statics
-  return session->world();
-}
 
 /// A checkpoint of one file a rank, saved by all into rank 0's folder; each rank has its own copy of it.
 struct Saved {

@@ -9,35 +9,16 @@
 #include "blocks.h"
 #include "catch.h"
 #include "checkpoint/checkpoint.h"
-#include "comm/session.h"
 #include "io/hdf5.h"
 #include "refusal.h"
 #include "support.h"
+#include "world.h"
 
 using namespace eddy;
 using namespace eddy_test;
 namespace fs = std::filesystem;
 
 namespace {
-
-comm::Communicator& world() {
-  static comm::Session* const session = new comm::Session;  // MPI is the test's main's to finalize, after all statics
-  return session->world();
-}
-
-/// One folder for all ranks, made by rank 0.
-struct SharedDir {
-  std::optional<TempDir> own;
-  std::string path;
-  SharedDir() {
-    if (world().rank() == 0) path = own.emplace().path().string();
-    path.resize(200, ' ');
-    world().broadcast(path.data(), path.size(), Dtype::u8, 0);
-    path.erase(path.find(' '));
-  }
-  ~SharedDir() { world().barrier(); }
-  fs::path operator/(const std::string& name) const { return fs::path(path) / name; }
-};
 
 enum class Cut { rows, columns, last_rank };
 

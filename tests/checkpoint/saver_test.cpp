@@ -6,33 +6,16 @@
 #include "blocks.h"
 #include "catch.h"
 #include "checkpoint/saver.h"
-#include "comm/session.h"
 #include "io/file_system.h"
 #include "refusal.h"
 #include "support.h"
+#include "world.h"
 
 using namespace eddy;
 using namespace eddy_test;
 namespace fs = std::filesystem;
 
 namespace {
-
-comm::Communicator& world() {
-  static comm::Session* const session = new comm::Session;  // MPI is the test's main's to finalize, after all statics
-  return session->world();
-}
-
-struct SharedDir {
-  TempDir own;
-  std::string path = own.path().string();
-  SharedDir() {
-    path.resize(200, ' ');
-    world().broadcast(path.data(), path.size(), Dtype::u8, 0);
-    path.erase(path.find(' '));
-  }
-  ~SharedDir() { world().barrier(); }
-  fs::path operator/(const std::string& name) const { return fs::path(path) / name; }
-};
 
 /// The disk, whose writes wait until they are let through, or fail.
 class Gate final : public io::FileSystem {

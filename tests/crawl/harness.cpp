@@ -134,6 +134,21 @@ std::vector<std::string> crawl_command(const TestServer& server, const fs::path&
   return argv;
 }
 
+std::vector<std::string> with_seeds(std::vector<std::string> more) {
+  more.insert(more.end(), {"--from", "2101.00001", "10.5555/test.3"});
+  return more;
+}
+
+RunResult crawl(const TestServer& server, const fs::path& out, int ranks, const std::vector<std::string>& more) {
+  return run(crawl_command(server, out, ranks, more));
+}
+
+std::map<std::string, nlohmann::json> papers_of(const fs::path& store) {
+  std::map<std::string, nlohmann::json> papers;
+  for (auto& p : read_lines(store / "papers.jsonl")) papers[p.at("id")] = p;
+  return papers;
+}
+
 std::vector<nlohmann::json> read_lines(const fs::path& file) {
   std::vector<nlohmann::json> lines;
   std::istringstream in(read_file(file));

@@ -52,8 +52,16 @@ const std::map<std::string, double> kIntervals{{"s2", 0.02},       {"arxiv", 0.0
 std::vector<std::string> crawl_command(const TestServer& server, const std::filesystem::path& out, int ranks,
                                        std::vector<std::string> more = {});
 
+/// These options and the first papers of the walks' and rules' tests.
+std::vector<std::string> with_seeds(std::vector<std::string> more = {});
+/// Runs crawl_command.
+RunResult crawl(const TestServer& server, const std::filesystem::path& out, int ranks,
+                const std::vector<std::string>& more);
+
 /// A JSON value a line.
 std::vector<nlohmann::json> read_lines(const std::filesystem::path& file);
+/// papers.jsonl by id.
+std::map<std::string, nlohmann::json> papers_of(const std::filesystem::path& store);
 /// All records of a store by their key.
 std::map<std::string, nlohmann::json> records_of(const std::filesystem::path& store);
 /// The record's key of a request in the server's log.

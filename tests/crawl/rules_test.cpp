@@ -10,25 +10,6 @@
 using namespace eddy_test;
 namespace fs = std::filesystem;
 
-namespace {
-
-const std::vector<std::string> kSeeds{"--from", "2101.00001", "10.5555/test.3"};
-
-std::vector<std::string> with_seeds(std::vector<std::string> more = {}) {
-  more.insert(more.end(), kSeeds.begin(), kSeeds.end());
-  return more;
-}
-RunResult crawl(const TestServer& server, const fs::path& out, int ranks, const std::vector<std::string>& more) {
-  return run(crawl_command(server, out, ranks, more));
-}
-std::map<std::string, nlohmann::json> papers_of(const fs::path& store) {
-  std::map<std::string, nlohmann::json> papers;
-  for (auto& p : read_lines(store / "papers.jsonl")) papers[p.at("id")] = p;
-  return papers;
-}
-
-}  // namespace
-
 TEST_CASE("limits hold, and what they left out is told") {
   const TempDir dir;
   const TestServer server(dir.path(), 60, "none");
