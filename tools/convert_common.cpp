@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "io/folder.h"
 
 namespace eddy::convert {
 namespace fs = std::filesystem;
@@ -74,19 +75,12 @@ tensor::Slice rows_of(const hf::Placement& p, std::size_t axis, Dtype dtype, std
   return s;
 }
 
-namespace {
-/// Is `inner` the folder `outer`, or somewhere in it?
-bool within(const fs::path& inner, const fs::path& outer) {
-  std::error_code ignored;
-  const fs::path a = fs::weakly_canonical(inner, ignored), b = fs::weakly_canonical(outer, ignored);
-  return std::mismatch(b.begin(), b.end(), a.begin(), a.end()).first == b.end();
-}
-}  // namespace
-
 void check_output(const std::string& in, std::string& given, bool overwrite, bool ours) {
   while (given.size() > 1 && given.ends_with('/')) given.pop_back();
   const fs::path out = given;
-  if (within(out, in) || within(in, out))
+  std::error_code ignored;
+  const fs::path to = fs::weakly_canonical(out, ignored), from = fs::weakly_canonical(in, ignored);
+  if (io::is_within(to, from) || io::is_within(from, to))
     fail_input("--out {} and --in {} lie within each other; choose another --out", out.string(), in);
   if (!fs::exists(out)) {
     const fs::path parent = fs::absolute(out).parent_path();

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "io/file.h"
+#include "io/folder.h"
 
 namespace eddy::io {
 namespace fs = std::filesystem;
@@ -20,10 +21,6 @@ namespace {
 
 [[noreturn]] void fail(const std::string& what, int number) {
   fail_run("cannot {}: {} (fault on purpose)", what, std::strerror(number));
-}
-
-bool is_within(const fs::path& path, const fs::path& folder) {
-  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
 }
 
 /// `path`, or where it went when `from` became `to`.

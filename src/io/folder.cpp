@@ -1,7 +1,13 @@
 #include "io/folder.h"
 
+#include <algorithm>
+
 namespace eddy::io {
 namespace fs = std::filesystem;
+
+bool is_within(const fs::path& path, const fs::path& folder) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
+}
 
 void commit_folder(FileSystem& files, const fs::path& unfinished, const fs::path& name) {
   if (!fs::exists(name)) return rename_durably(files, unfinished, name);

@@ -5,6 +5,9 @@
 
 namespace eddy::io {
 
+/// Is `path` the folder itself or below it, as the two are written?
+bool is_within(const std::filesystem::path& path, const std::filesystem::path& folder);
+
 /// Gives a finished folder its final name, durably: a crash leaves the old folder of that name or the new one. Where
 /// the file system can exchange names in one step (Linux's local ones) there is no moment without either; elsewhere the
 /// old folder stands for a moment as `<name>.old.tmp`. The old folder is removed. Throws Error (status 1) naming the
