@@ -240,11 +240,14 @@ int bench_slice(const std::vector<std::string>& arguments) {
   std::vector<device::SpanTime> spans, beside;
   double spanned_s = 0;
   if (breakdown && stream.on_gpu()) {
+    const device::Stream lanes[] = {device::lane(stream, device::Lane::state),
+                                    device::lane(stream, device::Lane::rows)};
     device::start_profile(stream);
-    device::start_profile(device::lane(stream));
+    for (const auto& lane : lanes) device::start_profile(lane);
     spanned_s = times(stream, 1, step).front();
     spans = device::stop_profile(stream);
-    beside = device::stop_profile(device::lane(stream));
+    for (const auto& lane : lanes)
+      for (auto& span : device::stop_profile(lane)) beside.push_back(std::move(span));
   }
   if (session.rank() != 0) return 0;
   const std::string name = place.on_gpu() ? place.name : "CPU";

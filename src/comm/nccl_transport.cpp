@@ -13,6 +13,8 @@ using device::Stream;
 
 namespace {
 
+/// Blocks of the GPU that a collective's kernel may take in the computation's own stream, which waits for it.
+constexpr int kCtas = 32;
 /// Blocks of the GPU that a message's kernel may take while others compute: about 150 GB/s over NVLink.
 constexpr int kMessageCtas = 8;
 /// The same of a lane's collectives, which have the backward pass's time, or that of a kernel bound by memory.
@@ -281,14 +283,14 @@ std::shared_ptr<NcclHandle> Nccl::handle(Communicator& group, const Place& place
 
 std::unique_ptr<DeviceTransport> Nccl::transport(Communicator& group, Messages messages) {
   const auto place = std::make_shared<const Place>(Place{group.name(), group.rank(), group.size()});
-  auto comm = handle(group, *place, 0, made_);
+  auto comm = handle(group, *place, kCtas, made_);
   auto links = messages == Messages::neighbours ? make_links(group, watch_) : std::map<int, Link>();
   return std::make_unique<NcclTransport>(place, std::move(comm), std::move(links), watch_);
 }
 
-std::unique_ptr<DeviceTransport> Nccl::lane_transport(Communicator& group) {
+std::unique_ptr<DeviceTransport> Nccl::lane_transport(Communicator& group, const Stream& lane) {
   const auto place = std::make_shared<const Place>(Place{group.name() + " beside", group.rank(), group.size()});
-  return std::make_unique<NcclTransport>(place, handle(group, *place, kLaneCtas, made_for_lanes_),
+  return std::make_unique<NcclTransport>(place, handle(group, *place, kLaneCtas, made_for_lanes_[lane.native()]),
                                          std::map<int, Link>(), watch_);
 }
 

@@ -38,14 +38,15 @@ class Nccl {
   /// Collective over the group, of two ranks or more.
   std::unique_ptr<DeviceTransport> transport(Communicator& group, Messages messages);
   /// For collectives on a stream beside the computation's; groups with the same ranks share NCCL's communicator among
-  /// themselves, and that stream. Collective over the group, of two ranks or more.
-  std::unique_ptr<DeviceTransport> lane_transport(Communicator& group);
+  /// themselves, on that lane. Collective over the group, of two ranks or more.
+  std::unique_ptr<DeviceTransport> lane_transport(Communicator& group, const device::Stream& lane);
 
  private:
   using Made = std::map<std::vector<int>, std::weak_ptr<NcclHandle>>;  ///< by ranks of MPI_COMM_WORLD
   std::shared_ptr<NcclHandle> handle(Communicator& group, const Place& place, int max_ctas, Made& made);
   std::shared_ptr<GpuWatch> watch_;
-  Made made_, made_for_lanes_;
+  Made made_;
+  std::map<void*, Made> made_for_lanes_;  ///< by the native stream
 };
 
 }  // namespace eddy::comm

@@ -69,7 +69,7 @@ void Transports::attach(Communicator& group, Messages messages) {
 }
 
 void Transports::attach_lane(Communicator& group, const device::Stream& lane) {
-  if (group.size() > 1 && nccl_) group.attach(nccl_->lane_transport(group), lane);
+  if (group.size() > 1 && nccl_) group.attach(nccl_->lane_transport(group, lane), lane);
 }
 
 #else

@@ -10,6 +10,7 @@ namespace eddy::device {
 namespace {
 
 /// Kept by the stream that it lies beside.
+template <Lane kind>
 struct Beside {
   explicit Beside(const Stream&) {
     int lowest = 0, highest = 0;
@@ -26,8 +27,9 @@ struct Beside {
 
 }  // namespace
 
-Stream lane(const Stream& stream) {
-  return stream.on_gpu() ? stream.state<Beside>().stream : stream;
+Stream lane(const Stream& stream, Lane kind) {
+  if (!stream.on_gpu()) return stream;
+  return kind == Lane::rows ? stream.state<Beside<Lane::rows>>().stream : stream.state<Beside<Lane::state>>().stream;
 }
 
 struct Mark::Event {
@@ -47,7 +49,7 @@ void Mark::hold(const Stream& stream) const {
   if (event_) check(cudaStreamWaitEvent(native(stream), event_->native, 0));
 }
 #else
-Stream lane(const Stream& stream) {
+Stream lane(const Stream& stream, Lane) {
   return stream;
 }
 struct Mark::Event {};

@@ -16,7 +16,7 @@ View joined(View a, View b) {
 }
 }  // namespace
 
-Tensor mlp_forward(const Context& ctx, const MlpWeights& w, bool split, View x, View residual, MlpSaved& s) {
+void mlp_hidden(const Context& ctx, const MlpWeights& w, bool split, View x, MlpSaved& s) {
   const bool gathers = split && ctx.tp() > 1;
   if (gathers) s.gathered = gather_tokens(ctx, x);
   const View in = gathers ? s.gathered.view() : x;
@@ -30,10 +30,18 @@ Tensor mlp_forward(const Context& ctx, const MlpWeights& w, bool split, View x, 
   }
   s.act = ctx.make({in.rows(), width});
   swiglu(ctx.stream, s.gate_up, s.act);
+}
+
+Tensor mlp_out(const Context& ctx, const MlpWeights& w, bool split, View residual, const MlpSaved& s) {
   if (split) return project_out(ctx, s.act, w.down->value, residual);
-  Tensor out = ctx.make({in.rows(), ctx.config.hidden_size});
+  Tensor out = ctx.make({s.act.shape()[0], ctx.config.hidden_size});
   gemm(ctx.stream, s.act, false, w.down->value, true, out, 1, 1, residual);
   return out;
+}
+
+Tensor mlp_forward(const Context& ctx, const MlpWeights& w, bool split, View x, View residual, MlpSaved& s) {
+  mlp_hidden(ctx, w, split, x, s);
+  return mlp_out(ctx, w, split, residual, s);
 }
 
 Tensor mlp_backward(const Context& ctx, const MlpWeights& w, bool split, const std::shared_ptr<Tensor>& x, MlpSaved s,

@@ -22,6 +22,10 @@ struct MlpSaved {
 /// whole on own tokens (shared expert).
 tensor::Tensor mlp_forward(const Context& ctx, const MlpWeights& w, bool split, tensor::View x, tensor::View residual,
                            MlpSaved& saved);
+/// Its two halves: up to the activation, kept in `saved`; and the product that leaves it.
+void mlp_hidden(const Context& ctx, const MlpWeights& w, bool split, tensor::View x, MlpSaved& saved);
+tensor::Tensor mlp_out(const Context& ctx, const MlpWeights& w, bool split, tensor::View residual,
+                       const MlpSaved& saved);
 /// d_out [t, hidden] → gradient of x [t, hidden]. x as in forward; must stay until `deferred` has run.
 tensor::Tensor mlp_backward(const Context& ctx, const MlpWeights& w, bool split,
                             const std::shared_ptr<tensor::Tensor>& x, MlpSaved saved, tensor::View d_out,

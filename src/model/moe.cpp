@@ -10,8 +10,7 @@ namespace eddy::model {
 using namespace kernels;  // NOLINT
 using parallel::DispatchPlan;
 using parallel::DispatchWave;
-using parallel::return_from_experts;
-using parallel::send_to_experts;
+using parallel::Transit;
 using tensor::Tensor;
 using tensor::View;
 
@@ -72,10 +71,14 @@ Tensor moe_forward(const Context& ctx, const MoeWeights& w, const MicroBatch& ba
   choose(ctx, w, batch, valid, logits, s, counts, hook);
   logits.reset();
 
-  Tensor back;
-  for (std::size_t i = 0; i < s.plan.waves.size(); ++i) {
+  // The shared expert computes while rows travel: one half on their way there, the other on the way back.
+  Tensor back, out;
+  const std::size_t waves = s.plan.waves.size();
+  for (std::size_t i = 0; i < waves; ++i) {
     const DispatchWave& wave = s.plan.waves[i];
-    Tensor rows = send_to_experts(ctx.stream, ep, s.plan, wave, x), gate_up = gate_up_of(ctx, w, wave, rows);
+    Transit coming = begin_to_experts(ctx.stream, ep, s.plan, wave, x);
+    if (i == 0 && w.shared) mlp_hidden(ctx, *w.shared, false, x, s.shared);
+    Tensor rows = receive_at_experts(ctx.stream, wave, x, std::move(coming)), gate_up = gate_up_of(ctx, w, wave, rows);
     if (i == 0) s.rows = std::move(rows);
     rows.reset();
     Tensor act = ctx.make({wave.rows, c.moe_intermediate_size});  // times each row's weight
@@ -85,12 +88,11 @@ Tensor moe_forward(const Context& ctx, const MoeWeights& w, const MicroBatch& ba
     Tensor results = ctx.make({wave.rows, c.hidden_size});
     grouped_gemm(ctx.stream, act, w.down->value, true, wave.offsets, results);
     act.reset();
-    return_from_experts(ctx.stream, ep, s.plan, wave, std::move(results), back);
+    Transit going = begin_from_experts(ctx.stream, ep, s.plan, wave, std::move(results), back);
+    if (i + 1 == waves && w.shared) out = mlp_out(ctx, *w.shared, false, residual, s.shared);
+    end_transit(ctx.stream, std::move(going));
   }
-  Tensor out;
-  if (w.shared) {
-    out = mlp_forward(ctx, *w.shared, false, x, residual, s.shared);
-  } else {
+  if (!w.shared) {
     out = ctx.make({own, c.hidden_size});
     copy(ctx.stream, residual, out);
   }
@@ -105,19 +107,23 @@ Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& b
   const std::int64_t own = d_out.rows();
   // What is put off reads the plan's offsets, which live here until then.
   const auto plan = std::make_shared<DispatchPlan>(std::move(s.plan));
-  Tensor back, back_weights;
+  Tensor back, back_weights, dx;
   for (std::size_t i = 0; i < plan->waves.size(); ++i) {
     const DispatchWave& wave = plan->waves[i];
+    Transit coming = begin_to_experts(ctx.stream, ep, *plan, wave, d_out), x_coming;
+    if (i > 0) x_coming = begin_to_experts(ctx.stream, ep, *plan, wave, *x);
+    if (i == 0 && w.shared) dx = mlp_backward(ctx, *w.shared, false, x, std::move(s.shared), d_out, deferred);
     // Only the first wave's weight gradients may wait, and hold its rows: together they would be more than is planned.
     WeightGradients* const later = i == 0 ? deferred : nullptr;
-    Tensor rows = i == 0 ? std::move(s.rows) : send_to_experts(ctx.stream, ep, *plan, wave, *x);
+    Tensor d_results = receive_at_experts(ctx.stream, wave, d_out, std::move(coming));  // [R, hidden]
+    Tensor rows = i == 0 ? std::move(s.rows) : receive_at_experts(ctx.stream, wave, *x, std::move(x_coming));
     Tensor gate_up = i == 0 ? std::move(s.gate_up) : gate_up_of(ctx, w, wave, rows);
-    Tensor d_results = send_to_experts(ctx.stream, ep, *plan, wave, d_out);  // [R, hidden]
     Tensor act = ctx.make({wave.rows, c.moe_intermediate_size});  // first the gradient of the weighted activation
     grouped_gemm(ctx.stream, d_results, w.down->value, false, wave.offsets, act);
     Tensor d_row_weights = ctx.make({wave.rows, 1}, Dtype::f32);
     swiglu_weighted_backward(ctx.stream, act, gate_up, wave.weights.view().reshape({wave.rows}), gate_up,
                              d_row_weights.view().reshape({wave.rows}), act);
+    Transit weights_going = begin_weight_gradients(ctx.stream, ep, *plan, wave, d_row_weights, back_weights);
     if (w.down->grad)
       weight_gradient(later, [stream = ctx.stream, d = std::move(d_results), in = std::move(act), plan, i, p = w.down] {
         grouped_gemm_backward_weight(stream, d, in, plan->waves[i].offsets, p->grad, p->grad_beta());
@@ -126,6 +132,7 @@ Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& b
     act.reset();
     Tensor d_rows = ctx.make({wave.rows, c.hidden_size});
     grouped_gemm(ctx.stream, gate_up, w.gate_up->value, false, wave.offsets, d_rows);
+    Transit going = begin_from_experts(ctx.stream, ep, *plan, wave, std::move(d_rows), back);
     if (w.gate_up->grad)
       weight_gradient(later,
                       [stream = ctx.stream, d = std::move(gate_up), in = std::move(rows), plan, i, p = w.gate_up] {
@@ -133,13 +140,11 @@ Tensor moe_backward(const Context& ctx, const MoeWeights& w, const MicroBatch& b
                       });
     gate_up.reset();
     rows.reset();
-    return_from_experts(ctx.stream, ep, *plan, wave, std::move(d_rows), back);
-    parallel::return_weight_gradients(ctx.stream, ep, *plan, wave, d_row_weights, back_weights);
+    end_transit(ctx.stream, std::move(weights_going));
+    end_transit(ctx.stream, std::move(going));
   }
   const Tensor d_weights = parallel::weight_gradients(ctx.stream, *plan, std::move(back_weights));
 
-  Tensor dx;
-  if (w.shared) dx = mlp_backward(ctx, *w.shared, false, x, std::move(s.shared), d_out, deferred);
   const bool accumulate = static_cast<bool>(dx);
   if (!dx) dx = ctx.make({own, c.hidden_size});
   parallel::sum_returned(ctx.stream, *plan, back, accumulate, dx);

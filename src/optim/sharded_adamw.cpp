@@ -47,7 +47,7 @@ std::int64_t saved_elements(const std::vector<parallel::ParameterInfo>& flat, co
 }
 
 ShardedAdamw::ShardedAdamw(const ParameterStore& store, const parallel::Groups& groups, const AdamwOptions& options)
-    : store_(store), groups_(groups), options_(options), lane_(device::lane(store.stream())) {
+    : store_(store), groups_(groups), options_(options), lane_(device::lane(store.stream(), device::Lane::state)) {
   for (const Group group : ParameterStore::kKinds) {
     const auto& infos = store.infos_of(group);
     const auto& plan = store.plan_of(group);

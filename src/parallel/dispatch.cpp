@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "device/span.h"
 #include "kernels/dispatch/dispatch.h"
 #include "kernels/permute/permute.h"
 #include "kernels/visits/visits.h"
@@ -25,24 +26,39 @@ std::int64_t sum(const std::vector<std::size_t>& v) {
   return static_cast<std::int64_t>(std::accumulate(v.begin(), v.end(), std::size_t{0}));
 }
 
-/// rows [sent, W] of a wave → [A, W].
-Tensor exchange(const Stream& stream, Communicator& ep, const DispatchWave& wave, View rows) {
+/// rows [sent, W] of a wave → arrived [A, W].
+void exchange(const Stream& stream, Communicator& ep, const DispatchWave& wave, View rows, View arrived) {
   const std::int64_t width = rows.cols();
-  Tensor arrived({wave.arrived, width}, rows.dtype, stream);
-  ep.all_to_all_v(rows.data, times(wave.send_rows, width), arrived.view().data, times(wave.recv_rows, width),
-                  rows.dtype, stream);
-  return arrived;
+  ep.all_to_all_v(rows.data, times(wave.send_rows, width), arrived.data, times(wave.recv_rows, width), rows.dtype,
+                  stream);
 }
-/// The reverse, into the wave's part of back [V, W].
-void exchange_back(const Stream& stream, Communicator& ep, const DispatchPlan& plan, const DispatchWave& wave,
-                   const Tensor& leaving, Tensor& back) {
+/// All that travels was taken from the stream's memory before: the lane waits for who had it until then.
+Stream lane_behind(const Stream& stream) {
+  Stream lane = device::lane(stream, device::Lane::rows);
+  device::Mark ready;
+  ready.set(stream);
+  ready.hold(lane);
+  return lane;
+}
+/// The reverse of exchange(), begun on the lane, into the wave's part of back [V, W].
+Transit begin_back(const Stream& stream, Communicator& ep, const DispatchPlan& plan, const DispatchWave& wave,
+                   Tensor leaving, Tensor& back) {
   const std::int64_t width = leaving.shape()[1];
   const Dtype dtype = leaving.view().dtype;
   const DispatchWave& last = plan.waves.back();
   if (!back) back = Tensor({last.begin + last.sent, width}, dtype, stream);
+  const Stream lane = lane_behind(stream);
   ep.all_to_all_v(leaving.view().data, times(wave.recv_rows, width),
                   back.view().row_range(wave.begin, wave.begin + wave.sent).data, times(wave.send_rows, width), dtype,
-                  stream);
+                  lane);
+  Transit transit{std::move(leaving), {}, {}};
+  transit.there.set(lane);
+  return transit;
+}
+void wait_for(const Stream& stream, const Transit& transit) {
+  if (!transit.leaving) return;
+  const device::Span span(stream, "wait for rows of other ranks");
+  transit.there.hold(stream);
 }
 
 /// Sorts a wave's arrivals by expert. choices int32 [A, k] counted from this rank's first expert, weights float32 [A,
@@ -193,12 +209,9 @@ DispatchPlan plan_dispatch(const Stream& stream, Communicator& ep, View indices,
     wave.arrived = sum(wave.recv_rows);
     wave.rows = known.rows(me, w);
     begin += wave.sent;
-    Tensor arrived;
-    {
-      const Tensor packed({wave.sent, 2 * k}, Dtype::i32, stream);
-      kernels::pack_choices(stream, indices, weights, plan.tokens.view().row_range(wave.begin, begin), packed);
-      arrived = exchange(stream, ep, wave, packed);
-    }
+    const Tensor packed({wave.sent, 2 * k}, Dtype::i32, stream), arrived({wave.arrived, 2 * k}, Dtype::i32, stream);
+    kernels::pack_choices(stream, indices, weights, plan.tokens.view().row_range(wave.begin, begin), packed);
+    exchange(stream, ep, wave, packed, arrived);
     const Tensor choices({wave.arrived, k}, Dtype::i32, stream), their_weights({wave.arrived, k}, Dtype::f32, stream),
         expert_rows({local}, Dtype::i64, stream);
     kernels::unpack_choices(stream, arrived, me * local, local, choices, their_weights);
@@ -207,44 +220,55 @@ DispatchPlan plan_dispatch(const Stream& stream, Communicator& ep, View indices,
   return plan;
 }
 
-Tensor send_to_experts(const Stream& stream, Communicator& ep, const DispatchPlan& plan, const DispatchWave& wave,
-                       View x) {
-  Tensor arrived;
-  if (ep.size() > 1) {
-    const Tensor leaving({wave.sent, x.cols()}, x.dtype, stream);
-    kernels::gather_rows(stream, x, plan.tokens.view().row_range(wave.begin, wave.begin + wave.sent), leaving);
-    arrived = exchange(stream, ep, wave, leaving);
-  }
+Transit begin_to_experts(const Stream& stream, Communicator& ep, const DispatchPlan& plan, const DispatchWave& wave,
+                         View x) {
+  if (ep.size() == 1) return {};
+  const std::int64_t width = x.cols();
+  Transit transit{{{wave.sent, width}, x.dtype, stream}, {{wave.arrived, width}, x.dtype, stream}, {}};
+  kernels::gather_rows(stream, x, plan.tokens.view().row_range(wave.begin, wave.begin + wave.sent), transit.leaving);
+  const Stream lane = lane_behind(stream);
+  exchange(lane, ep, wave, transit.leaving, transit.arrived);
+  transit.there.set(lane);
+  return transit;
+}
+
+Tensor receive_at_experts(const Stream& stream, const DispatchWave& wave, View x, Transit transit) {
+  wait_for(stream, transit);
+  transit.leaving.reset();
   Tensor rows({wave.rows, x.cols()}, x.dtype, stream);
-  kernels::gather_rows(stream, arrived ? arrived.view() : x, wave.tokens.view().row_range(0, wave.rows), rows);
+  kernels::gather_rows(stream, transit.arrived ? transit.arrived.view() : x, wave.tokens.view().row_range(0, wave.rows),
+                       rows);
   return rows;
 }
 
-void return_from_experts(const Stream& stream, Communicator& ep, const DispatchPlan& plan, const DispatchWave& wave,
-                         Tensor rows, Tensor& back) {
+Transit begin_from_experts(const Stream& stream, Communicator& ep, const DispatchPlan& plan, const DispatchWave& wave,
+                           Tensor rows, Tensor& back) {
   if (ep.size() == 1) {
     back = std::move(rows);
-    return;
+    return {};
   }
-  const Tensor leaving({wave.arrived, rows.shape()[1]}, rows.view().dtype, stream);
+  Tensor leaving({wave.arrived, rows.shape()[1]}, rows.view().dtype, stream);
   kernels::combine_rows(stream, rows, wave.slots, {}, false, leaving);
   rows.reset();
-  exchange_back(stream, ep, plan, wave, leaving, back);
+  return begin_back(stream, ep, plan, wave, std::move(leaving), back);
+}
+
+void end_transit(const Stream& stream, Transit transit) {
+  wait_for(stream, transit);
 }
 
 void sum_returned(const Stream& stream, const DispatchPlan& plan, View back, bool accumulate, View y) {
   kernels::combine_rows(stream, back, plan.slots ? plan.slots : plan.waves[0].slots, {}, accumulate, y);
 }
 
-void return_weight_gradients(const Stream& stream, Communicator& ep, const DispatchPlan& plan, const DispatchWave& wave,
-                             View d_weights, Tensor& back) {
+Transit begin_weight_gradients(const Stream& stream, Communicator& ep, const DispatchPlan& plan,
+                               const DispatchWave& wave, View d_weights, Tensor& back) {
   const View slots = wave.slots;
   Tensor by_choice(slots.shape, Dtype::f32, stream);
   kernels::gather_rows(stream, d_weights, slots.reshape({slots.numel()}), by_choice.view().reshape({slots.numel(), 1}));
-  if (ep.size() == 1)
-    back = std::move(by_choice);
-  else
-    exchange_back(stream, ep, plan, wave, by_choice, back);
+  if (ep.size() > 1) return begin_back(stream, ep, plan, wave, std::move(by_choice), back);
+  back = std::move(by_choice);
+  return {};
 }
 
 Tensor weight_gradients(const Stream& stream, const DispatchPlan& plan, Tensor back) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "device/lane.h"
 #include "device/stream.h"
 #include "tensor/tensor.h"
 
@@ -47,23 +48,36 @@ std::int64_t planned_rows(std::int64_t tokens, int top_k, int experts, int ranks
 DispatchPlan plan_dispatch(const device::Stream& stream, comm::Communicator& ep, tensor::View indices,
                            tensor::View weights, int experts, std::int64_t capacity, tensor::View total);
 
-/// x [t, W], a row a token → [R, W] in expert order. Collective.
-tensor::Tensor send_to_experts(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
-                               const DispatchWave& wave, tensor::View x);
-/// The way back, its transpose: rows [R, W] in expert order → `back`, which the last wave completes: [V, W], a row a
-/// visit, each the sum over the experts of one rank in the order of the choices (in float32, rounded to the rows'
-/// type). Alone `back` is `rows` itself. Collective.
-void return_from_experts(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
-                         const DispatchWave& wave, tensor::Tensor rows, tensor::Tensor& back);
+/// Rows under way between the ranks, on the lane Lane::rows, beside what is enqueued on the stream until they are
+/// waited for. Nothing is under way on a rank alone.
+struct Transit {
+  tensor::Tensor leaving, arrived;
+  device::Mark there;
+};
+
+/// x [t, W], a row a token, sets out for the ranks of its experts; x must stay as it is until it was received.
+/// Collective.
+Transit begin_to_experts(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
+                         const DispatchWave& wave, tensor::View x);
+/// Waits for the rows → [R, W] in expert order. x: that of begin_to_experts.
+tensor::Tensor receive_at_experts(const device::Stream& stream, const DispatchWave& wave, tensor::View x,
+                                  Transit transit);
+/// The way back, its transpose: rows [R, W] in expert order set out for `back`, which the last wave completes: [V, W],
+/// a row a visit, each the sum over the experts of one rank in the order of the choices (in float32, rounded to the
+/// rows' type). Alone `back` is `rows` itself. Collective.
+Transit begin_from_experts(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
+                           const DispatchWave& wave, tensor::Tensor rows, tensor::Tensor& back);
+/// Waits until `back` has what begin_from_experts or begin_weight_gradients sent there.
+void end_transit(const device::Stream& stream, Transit transit);
 /// y [t, W] = Σ over each token's visits, or alone its experts, of its rows in `back` (+ y when accumulate): by rank,
 /// or alone in the order of the choices.
 void sum_returned(const device::Stream& stream, const DispatchPlan& plan, tensor::View back, bool accumulate,
                   tensor::View y);
 
-/// d_weights float32 [R, 1] in expert order → `back` as above, but k columns: a value a choice, 0 for those of other
-/// ranks. Collective.
-void return_weight_gradients(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
-                             const DispatchWave& wave, tensor::View d_weights, tensor::Tensor& back);
+/// d_weights float32 [R, 1] in expert order set out for `back` as above, but of k columns: a value a choice, 0 for
+/// those of other ranks. Collective.
+Transit begin_weight_gradients(const device::Stream& stream, comm::Communicator& ep, const DispatchPlan& plan,
+                               const DispatchWave& wave, tensor::View d_weights, tensor::Tensor& back);
 /// The gradient [t, k] of plan_dispatch's weights.
 tensor::Tensor weight_gradients(const device::Stream& stream, const DispatchPlan& plan, tensor::Tensor back);
 

@@ -66,7 +66,9 @@ void attach_transports(Groups& g, comm::Backend backend, const device::Stream& s
   for (auto* group : {g.tp.get(), g.dp.get(), g.ep.get(), g.edp.get(), g.stage.get(), g.tied.get()})
     transports.attach(*group);
   transports.attach(*g.pp, comm::Messages::neighbours);
-  for (auto* group : {g.dp.get(), g.edp.get(), g.stage.get()}) transports.attach_lane(*group, device::lane(stream));
+  for (auto* group : {g.dp.get(), g.edp.get(), g.stage.get()})
+    transports.attach_lane(*group, device::lane(stream, device::Lane::state));
+  transports.attach_lane(*g.ep, device::lane(stream, device::Lane::rows));
 }
 
 }  // namespace eddy::parallel

@@ -55,9 +55,11 @@ void try_backend(Session& session, const Stream& stream, Backend backend, const 
 void try_lane(Session& session, const Stream& stream, Backend backend) {
   Transports transports(session.world(), backend);
   const auto c = everybody(session, "both");
-  const Stream lane = eddy::device::lane(stream);
+  using eddy::device::Lane;
+  const Stream lane = eddy::device::lane(stream, Lane::state), other = eddy::device::lane(stream, Lane::rows);
   CHECK(lane.native() != stream.native());
-  CHECK(lane.native() == eddy::device::lane(stream).native());
+  CHECK(lane.native() != other.native());
+  CHECK(lane.native() == eddy::device::lane(stream, Lane::state).native());
   transports.attach(*c);
   transports.attach_lane(*c, lane);
   const auto n = static_cast<std::size_t>(session.size()), me = static_cast<std::size_t>(session.rank());

@@ -89,7 +89,8 @@ inline void exchange_and_compare(const eddy::device::Stream& stream, eddy::comm:
         else
           CHECK(offsets[kExpertsPerRank] == wave.rows);
         rows_seen += offsets[kExpertsPerRank];
-        Tensor rows = to_host(stream, send_to_experts(stream, ep, plan, wave, x_there));
+        Transit coming = begin_to_experts(stream, ep, plan, wave, x_there);
+        Tensor rows = to_host(stream, receive_at_experts(stream, wave, x_there, std::move(coming)));
         const Tensor d_weights({wave.rows, 1});
         REQUIRE(rows.shape() == eddy::tensor::Shape{wave.rows, kWidth});
         for (int e = 0; e < kExpertsPerRank; ++e)
@@ -98,8 +99,9 @@ inline void exchange_and_compare(const eddy::device::Stream& stream, eddy::comm:
             for (std::int64_t i = 0; i < kWidth; ++i)
               rows.f32()[r * kWidth + i] *= factor(me * kExpertsPerRank + e) * row_weights.f32()[r];
           }
-        return_from_experts(stream, ep, plan, wave, to_device(stream, rows), back);
-        return_weight_gradients(stream, ep, plan, wave, to_device(stream, d_weights), back_weights);
+        Transit going = begin_from_experts(stream, ep, plan, wave, to_device(stream, rows), back);
+        end_transit(stream, begin_weight_gradients(stream, ep, plan, wave, to_device(stream, d_weights), back_weights));
+        end_transit(stream, std::move(going));
         const auto away = [&](const std::vector<std::size_t>& counts) {
           std::uint64_t n = 0;
           for (std::size_t r = 0; r < counts.size(); ++r) n += r == static_cast<std::size_t>(me) ? 0 : counts[r];

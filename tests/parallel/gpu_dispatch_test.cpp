@@ -21,6 +21,7 @@ TEST_CASE("each token's rows on a GPU reach its experts, and their sum comes bac
     Transports transports(session.world(), backend);
     const auto ep = session.world().split(all, "ep");
     transports.attach(*ep);
+    transports.attach_lane(*ep, eddy::device::lane(stream, eddy::device::Lane::rows));
     eddy_test::exchange_and_compare(stream, *ep);
   }
 }
