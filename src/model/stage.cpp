@@ -69,6 +69,8 @@ struct Stage::Impl {
   bool first, last;
   const Parameter *table = nullptr, *norm = nullptr, *head = nullptr;
   std::vector<LayerWeights> layers;
+  std::vector<const Parameter*> last_of_layers;  // in the store's order
+  const Parameter* last_of_all;
   std::optional<MtpWeights> mtp;
   std::vector<Tensor> counts;  // of each MoE layer, the MTP layer's last: int64 [E]
   Tensor losses;               // float64 [2]: main and MTP since take_losses()
@@ -82,7 +84,13 @@ struct Stage::Impl {
         range(plan.stages.at(static_cast<std::size_t>(groups.at.pp))),
         first(groups.at.pp == 0),
         last(groups.at.pp == groups.layout.pp - 1) {
-    for (int l = range.first; l < range.last; ++l) layers.push_back(layer_weights(c, store, l));
+    for (int l = range.first; l < range.last; ++l) {
+      layers.push_back(layer_weights(c, store, l));
+      last_of_layers.push_back(nullptr);
+      for (const Parameter& p : store.all())
+        if (p.info.layer == l) last_of_layers.back() = &p;
+    }
+    last_of_all = &store.all().back();
     table = store.find("model.embed_tokens.weight");
     if (last) {
       norm = &store.at("model.norm.weight");
@@ -147,6 +155,7 @@ Stage::Output Stage::forward(const MicroBatch& batch, Tensor input, Pass pass, c
   const bool train = pass == Pass::train;
   auto saved = std::make_unique<StageSaved>();
   saved->balance_scale = scale.balance;
+  if (m.first && on_values) on_values(*m.table);
   Tensor x = m.first ? embed(m.ctx, *m.table, batch.ids) : std::move(input);
   std::size_t moe = 0;
   // The hook of the next MoE layer.
@@ -154,7 +163,9 @@ Stage::Output Stage::forward(const MicroBatch& batch, Tensor input, Pass pass, c
     if (!on_routing) return {};
     return [this, number, layer](View indices) { on_routing(number, static_cast<int>(layer), indices); };
   };
-  for (const LayerWeights& layer : m.layers) {
+  for (std::size_t i = 0; i < m.layers.size(); ++i) {
+    const LayerWeights& layer = m.layers[i];
+    if (on_values) on_values(*m.last_of_layers[i]);
     BlockSaved block;
     const View counts = layer.moe && train ? m.counts[moe].view() : View();
     x = block_forward(m.ctx, layer, batch, batch.valid, std::move(x), block, counts, hook(moe));
@@ -163,6 +174,7 @@ Stage::Output Stage::forward(const MicroBatch& batch, Tensor input, Pass pass, c
     drop_recomputable(m.ctx, layer, block);
     saved->blocks.push_back(std::move(block));
   }
+  if (on_values) on_values(*m.last_of_all);
   Output out;
   if (m.last) {
     m.loss(batch, x, train, scale, *saved, on_logits, hook(moe));

@@ -86,6 +86,10 @@ class Stage {
   /// what this micro-batch adds to their gradients; each call says so of more. Empty: off.
   std::function<void(const parallel::Parameter& first)> on_gradients;
 
+  /// Called in forward passes: what is enqueued from then on reads the values of `last` and of all before it in the
+  /// store's order. Empty: off.
+  std::function<void(const parallel::Parameter& last)> on_values;
+
   bool first() const;
   bool last() const;
   std::int64_t hidden_size() const;

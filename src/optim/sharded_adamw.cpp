@@ -79,6 +79,12 @@ ShardedAdamw::ShardedAdamw(const ParameterStore& store, const parallel::Groups& 
     for (Bucket& bucket : kind.buckets)
       for (int i = bucket.plan.first; i < bucket.plan.last; ++i)
         bucket.late |= std::count(tied_.begin(), tied_.end(), &store_.flat_at(kind.group, i)) > 0;
+  for (Kind& kind : kinds_)
+    for (Bucket& bucket : kind.buckets) order_.emplace_back(&kind, &bucket);
+  std::sort(order_.begin(), order_.end(), [&](const auto& a, const auto& b) {
+    return &first_of(*a.first, *a.second) < &first_of(*b.first, *b.second);
+  });
+  awaited_ = order_.size();
 }
 
 /// The last stage says which tensors it holds copies of; the first one finds its own by their names.
@@ -100,7 +106,7 @@ void ShardedAdamw::begin_sums(const parallel::Parameter& first) {
   for (Kind& kind : kinds_)
     for (std::size_t i = kind.buckets.size(); i-- > 0;) {
       Bucket& bucket = kind.buckets[i];
-      if (!bucket.late && &store_.flat_at(kind.group, bucket.plan.first) >= &first) begin_sum(kind, bucket);
+      if (!bucket.late && &first_of(kind, bucket) >= &first) begin_sum(kind, bucket);
     }
 }
 
@@ -140,7 +146,7 @@ double ShardedAdamw::reduce() {
 }
 
 /// Every member's part of the bucket's values, to all of them.
-void ShardedAdamw::gather(Kind& kind, const Bucket& bucket) {
+void ShardedAdamw::gather(Kind& kind, Bucket& bucket) {
   if (kind.replicas.size() == 1) return;
   ready_.set(store_.stream());
   ready_.hold(lane_);
@@ -150,6 +156,20 @@ void ShardedAdamw::gather(Kind& kind, const Bucket& bucket) {
   const auto own = static_cast<std::size_t>(bucket.plan.part);
   kind.replicas.all_gather(all + static_cast<std::size_t>(kind.replicas.rank()) * own * size_of(values.dtype), all, own,
                            values.dtype, lane_);
+  bucket.gathered.set(lane_);
+}
+
+void ShardedAdamw::await_values(const parallel::Parameter& last) {
+  for (; awaited_ < order_.size(); ++awaited_) {
+    const auto& [kind, bucket] = order_[awaited_];
+    if (&first_of(*kind, *bucket) > &last) return;
+    if (kind->replicas.size() == 1) continue;
+    const device::Span span(store_.stream(), "wait for updated values");
+    bucket->gathered.hold(store_.stream());
+  }
+}
+void ShardedAdamw::await_values() {
+  if (!store_.all().empty()) await_values(store_.all().back());
 }
 
 void ShardedAdamw::update(double lr, double scale) {
@@ -164,33 +184,27 @@ void ShardedAdamw::update(double lr, double scale) {
   step.grad_scale = static_cast<float>(scale);
   step.correction1 = static_cast<float>(1 - std::pow(options_.beta1, t));
   step.correction2 = static_cast<float>(1 - std::pow(options_.beta2, t));
-  for (std::size_t k = kinds_.size(); k-- > 0;) {  // experts, which are the most, first
-    Kind& kind = kinds_[k];
-    const View values = store_.flat_values(kind.group), grads = store_.flat_grads(kind.group);
-    for (const Bucket& bucket : kind.buckets) {
-      for (const auto& piece : bucket.pieces) {
-        step.weight_decay = piece.info.decay ? static_cast<float>(options_.weight_decay) : 0.0F;
-        const std::int64_t n = piece.numel(), state = piece.state_offset;
-        const View value = part(values, piece.value_offset, n), grad = part(grads, piece.value_offset, n),
-                   m = part(kind.m, state, n), v = part(kind.v, state, n);
-        if (kind.master)
-          kernels::adamw(stream, part(kind.master, state, n), grad, m, v, step, value);
-        else
-          kernels::adamw(stream, value, grad, m, v, step);
-      }
-      gather(kind, bucket);
+  for (const auto& [kind, bucket] : order_) {
+    const View values = store_.flat_values(kind->group), grads = store_.flat_grads(kind->group);
+    for (const auto& piece : bucket->pieces) {
+      step.weight_decay = piece.info.decay ? static_cast<float>(options_.weight_decay) : 0.0F;
+      const std::int64_t n = piece.numel(), state = piece.state_offset;
+      const View value = part(values, piece.value_offset, n), grad = part(grads, piece.value_offset, n),
+                 m = part(kind->m, state, n), v = part(kind->v, state, n);
+      if (kind->master)
+        kernels::adamw(stream, part(kind->master, state, n), grad, m, v, step, value);
+      else
+        kernels::adamw(stream, value, grad, m, v, step);
     }
+    gather(*kind, *bucket);
   }
-  ready_.set(lane_);
-  {
-    const device::Span span(stream, "wait for updated values");
-    ready_.hold(stream);
-  }
+  awaited_ = 0;
+  if (!tied_.empty()) await_values();
   for (const auto* p : tied_)
     groups_.tied->broadcast(p->value.data, static_cast<std::size_t>(p->value.numel()), p->value.dtype, 0, stream);
 }
 
-ShardedAdamw::Result ShardedAdamw::step(double lr, bool usable) {
+ShardedAdamw::Result ShardedAdamw::step(double lr, bool usable, Values values) {
   for (const auto* p : tied_)
     groups_.tied->all_reduce(p->grad.data, static_cast<std::size_t>(p->grad.numel()), Dtype::f32, comm::Reduce::sum,
                              store_.stream());
@@ -202,6 +216,7 @@ ShardedAdamw::Result ShardedAdamw::step(double lr, bool usable) {
   if (result.skipped) return result;
   const bool clip = options_.clip_norm > 0 && result.grad_norm > options_.clip_norm;
   update(lr, clip ? options_.clip_norm / result.grad_norm : 1.0);
+  if (values == Values::awaited) await_values();
   return result;
 }
 
@@ -239,6 +254,7 @@ void ShardedAdamw::take_master(const parallel::Parameter& p, View host) {
 }
 
 void ShardedAdamw::fill(const std::function<void(const parallel::Parameter&)>& make) {
+  await_values();
   for (const auto& p : store_.all())
     if (const Tensor host = store_.fill(p, make)) take_master(p, host);
 }
@@ -268,6 +284,7 @@ void ShardedAdamw::load(const std::function<void(const tensor::Slice&)>& read) {
 }
 
 void ShardedAdamw::masters_from_values() {
+  await_values();
   for_pieces([&](const Kind& kind, const Piece& piece) {
     if (kind.master)
       kernels::copy(store_.stream(), part(store_.flat_values(kind.group), piece.value_offset, piece.numel()),

@@ -31,8 +31,8 @@ std::int64_t saved_elements(const std::vector<parallel::ParameterInfo>& flat, co
 /// last stage's copy of a tied tensor has no state: its gradient joins the first stage's, whose value it then gets.
 ///
 /// On a GPU gradients are summed and values gathered on the stream's lane (device/lane.h), bucket by bucket: the sums
-/// beside the backward pass, the gathers beside the update of the buckets that follow. Results do not depend on when a
-/// bucket is summed. On the CPU each call returns with its work done.
+/// beside the backward pass, the gathers beside the update of the buckets that follow and the next forward pass.
+/// Results do not depend on when a bucket is summed. On the CPU each call returns with its work done.
 class ShardedAdamw {
  public:
   /// Store and groups must outlive this. Moments are zero. Collective over groups.tied.
@@ -47,10 +47,16 @@ class ShardedAdamw {
   /// to sum the buckets that are thereby complete. Collective over the stage; step() sums what is left.
   void begin_sums(const parallel::Parameter& first);
 
+  enum class Values { awaited, coming };
   /// Collective over the world: sums the store's gradients over the replicas, clips, updates at rate `lr`, gathers.
   /// Gradients hold partial sums afterwards: zero them before the next step. `usable` (the same on all ranks) false:
-  /// only measures the norm.
-  Result step(double lr, bool usable = true);
+  /// only measures the norm. Values::coming: the store's values are there only for what is enqueued behind
+  /// await_values().
+  Result step(double lr, bool usable = true, Values values = Values::awaited);
+  /// What is enqueued on the store's stream from now on sees the values of `last` and of all before it in the store's
+  /// order as the last step made them.
+  void await_values(const parallel::Parameter& last);
+  void await_values();  ///< of all parameters
 
   std::int64_t updates() const { return updates_; }  ///< steps not skipped: AdamW's t
   void set_updates(std::int64_t n) { updates_ = n; }
@@ -79,9 +85,9 @@ class ShardedAdamw {
   struct Bucket {
     parallel::ZeroBucket plan;
     std::vector<Piece> pieces;
-    bool late = false;    // holds a tied tensor: summed with its copy first, in step()
-    bool begun = false;   // in this step
-    device::Mark summed;  // on the lane
+    bool late = false;              // holds a tied tensor: summed with its copy first, in step()
+    bool begun = false;             // in this step
+    device::Mark summed, gathered;  // on the lane
   };
   struct Kind {
     parallel::Group group;
@@ -93,7 +99,10 @@ class ShardedAdamw {
   void begin_sum(Kind& kind, Bucket& bucket);
   double reduce();
   void update(double lr, double scale);
-  void gather(Kind& kind, const Bucket& bucket);
+  void gather(Kind& kind, Bucket& bucket);
+  const parallel::Parameter& first_of(const Kind& kind, const Bucket& bucket) const {
+    return store_.flat_at(kind.group, bucket.plan.first);
+  }
   template <class F>
   void for_pieces(F&& f) const {
     for (const Kind& kind : kinds_)
@@ -108,6 +117,8 @@ class ShardedAdamw {
   device::Stream lane_;
   device::Mark ready_;  // what the lane waits for
   std::vector<Kind> kinds_;
+  std::vector<std::pair<Kind*, Bucket*>> order_;  // all buckets by their first parameters, as values are needed
+  std::size_t awaited_ = 0;                       // those of them whose values the stream has waited for
   std::vector<std::pair<Kind*, Bucket*>> begun_;  // in this step, in order
   std::vector<const parallel::Parameter*> tied_;  // first and last stage: the same tensors in the same order
   tensor::Tensor squares_;                        // float64 [1]

@@ -54,7 +54,9 @@ Engine::Engine(comm::Communicator& world, const hf::ModelConfig& model, const pa
              parallel::Replicas(layout, options.bucket_elements)),
       stage_(model_, groups_, plan_, store_, options.stage, stream),
       runner_(stage_, groups_, stream, options.stage.dtype),
-      optimizer_(store_, groups_, options.adamw) {}
+      optimizer_(store_, groups_, options.adamw) {
+  stage_.on_values = [this](const parallel::Parameter& last) { optimizer_.await_values(last); };
+}
 
 Engine::Result Engine::pass(std::span<const model::MicroBatch> batches, const pipeline::Runner::GradientsDone& done) {
   // The denominators of the global batch, before its first backward pass.
@@ -89,7 +91,7 @@ Engine::Result Engine::step(std::span<const model::MicroBatch> batches, double l
                             const std::function<void()>& before_update) {
   Result result = pass(batches, [this](const parallel::Parameter& first) { optimizer_.begin_sums(first); });
   if (before_update) before_update();
-  const auto update = optimizer_.step(lr, !result.skipped);
+  const auto update = optimizer_.step(lr, !result.skipped, optim::ShardedAdamw::Values::coming);
   result.grad_norm = update.grad_norm;
   result.skipped = update.skipped;
   result.load = stage_.update_router_bias(update.skipped ? 0 : options_.router_bias_rate);

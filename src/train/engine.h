@@ -52,7 +52,11 @@ class Engine {
   const hf::ModelConfig& model() const { return model_; }
   const parallel::Groups& groups() const { return groups_; }
   const model::StagePlan& plan() const { return plan_; }
-  const parallel::ParameterStore& store() const { return store_; }
+  /// Values read through a reference that was got before a step are the old ones, or none.
+  const parallel::ParameterStore& store() {
+    optimizer_.await_values();
+    return store_;
+  }
   optim::ShardedAdamw& optimizer() { return optimizer_; }
   const model::Stage& stage() const { return stage_; }
   /// Has `make` fill every parameter (its value is float32 in host memory), and takes the masters from it.

@@ -113,14 +113,19 @@ TEST_CASE("sums and gathers beside the computation give the bits of those that w
       for (Model* m : {&early, &late}) {
         m->backward(session.rank(), step, m == &early, from, to);
         const std::size_t before = stream.arena()->in_use();
-        const auto result = m->optimizer.step(0.01);
+        using Values = optim::ShardedAdamw::Values;
+        const auto result = m->optimizer.step(0.01, true, m == &early ? Values::coming : Values::awaited);
         CHECK(stream.arena()->in_use() == before);
         CHECK(!result.skipped);
         CHECK(result.grad_norm == approx(expected_norm(n, step)).epsilon(1e-9));
       }
-      // Read at once: what was gathered last must be there.
-      for (std::size_t i = early.store.all().size(); i-- > 0;)
-        expect_equal(stream, early.store.all()[i].value, late.store.all()[i].value);
+      // Read at once: what was gathered last must be there, or what was waited for.
+      if (step == 2) early.optimizer.await_values();
+      for (std::size_t i = early.store.all().size(); i-- > 0;) {
+        const std::size_t j = step == 2 ? i : early.store.all().size() - 1 - i;
+        early.optimizer.await_values(early.store.all()[j]);
+        expect_equal(stream, early.store.all()[j].value, late.store.all()[j].value);
+      }
     }
     const auto mine = early.optimizer.owned(), others = late.optimizer.owned();
     REQUIRE(mine.size() == others.size());

@@ -85,7 +85,7 @@ void advance(Engine& engine, const Layout& layout, int from, int to, Curve& curv
   }
 }
 
-std::vector<float> values(const Engine& engine) {
+std::vector<float> values(Engine& engine) {
   std::vector<float> out;
   for (const auto& p : engine.store().all()) out.insert(out.end(), p.value.f32(), p.value.f32() + p.value.numel());
   return out;
