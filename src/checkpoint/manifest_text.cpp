@@ -57,6 +57,17 @@ void require_different(const std::vector<F>& files) {
     if (!names.insert(f.name).second) fail_input("it names the file '{}' twice", f.name);
 }
 
+template <class T>
+T number(const Json& json, const char* key) {
+  return whole_number<T>(json.at(key), key);
+}
+std::vector<std::int64_t> numbers_from(const Json& json, const char* key) {
+  if (!json.at(key).is_array()) fail_input("{} must be a list of whole numbers", key);
+  std::vector<std::int64_t> out;
+  for (const Json& n : json.at(key)) out.push_back(whole_number<std::int64_t>(n, key));
+  return out;
+}
+
 /// Throws unless the box lies within the tensor and its bytes can be counted.
 void require_box(const StoredTensor& t, const StoredSlice& s) {
   std::int64_t bytes = static_cast<std::int64_t>(size_of(t.dtype));
@@ -71,10 +82,10 @@ StoredTensor tensor_from(const Json& json, bool whole) {
   StoredTensor t;
   t.name = json.at("name").get<std::string>();
   t.dtype = parse_dtype(json.at("dtype").get<std::string>(), t.name);
-  t.shape = json.at("shape").get<std::vector<std::int64_t>>();
+  t.shape = numbers_from(json, "shape");
   const auto add = [&](const Json& from, std::vector<std::int64_t> begin, std::vector<std::int64_t> extent,
                        std::uint32_t file) {
-    StoredSlice s{std::move(begin),          std::move(extent), file, from.at("offset").get<std::uint64_t>(), 0,
+    StoredSlice s{std::move(begin),          std::move(extent), file, number<std::uint64_t>(from, "offset"), 0,
                   hash_from(from.at("xxh3"))};
     require_box(t, s);
     if (s.bytes(t.dtype) > 0) t.slices.push_back(std::move(s));
@@ -85,8 +96,7 @@ StoredTensor tensor_from(const Json& json, bool whole) {
     return t;
   }
   for (const Json& s : json.at("slices"))
-    add(s, s.at("begin").get<std::vector<std::int64_t>>(), s.at("extent").get<std::vector<std::int64_t>>(),
-        s.at("file").get<std::uint32_t>());
+    add(s, numbers_from(s, "begin"), numbers_from(s, "extent"), number<std::uint32_t>(s, "file"));
   return t;
 }
 
@@ -94,8 +104,8 @@ DataFile file_from(const Json& json, const char* name_key) {
   DataFile f;
   f.name = json.at(name_key).get<std::string>();
   require_file_name(f.name);
-  f.bytes = json.at("bytes").get<std::uint64_t>();
-  f.checksums_offset = json.at("checksums_offset").get<std::uint64_t>();
+  f.bytes = number<std::uint64_t>(json, "bytes");
+  f.checksums_offset = number<std::uint64_t>(json, "checksums_offset");
   f.structure_xxh3 = hash_from(json.at("structure_xxh3"));
   return f;
 }
@@ -109,12 +119,12 @@ Manifest from_json(const Json& json, int schema) {
   } else {
     for (const Json& f : json.at("files")) m.files.push_back(file_from(f, "name"));
   }
-  const std::uint64_t chunk = (first ? json.at("data") : json).at("chunk_bytes").get<std::uint64_t>();
+  const std::uint64_t chunk = number<std::uint64_t>(first ? json.at("data") : json, "chunk_bytes");
   if (chunk != kChunkBytes) fail_input("its pieces have {} bytes, this program reads {}", chunk, kChunkBytes);
   for (const Json& t : json.at("tensors")) m.tensors.push_back(tensor_from(t, first));
   for (const Json& a : json.at("attachments")) {
     m.attachments.push_back(
-        {a.at("name").get<std::string>(), a.at("bytes").get<std::uint64_t>(), a.at("xxh3").get<std::string>()});
+        {a.at("name").get<std::string>(), number<std::uint64_t>(a, "bytes"), a.at("xxh3").get<std::string>()});
     require_file_name(m.attachments.back().name);
   }
   for (std::size_t i = 1; i < m.tensors.size(); ++i)
@@ -174,7 +184,7 @@ Manifest from_text(const std::string& text, const std::string& where) {
     fail_input("{}: is damaged: it does not have the checksum that it states", where);
   try {
     const auto json = parse_json<Json>(text, where);
-    const int schema = json.at("schema").get<int>();
+    const int schema = number<int>(json, "schema");
     if (schema < 1 || schema > kSchema)
       fail_input("{}: is of schema {}, this program reads schemas 1 to {}: a newer Eddy wrote it", where, schema,
                  kSchema);

@@ -37,3 +37,16 @@ TEST_CASE("a key that stands twice is refused, also far down") {
                     "f: the key 'a' stands twice in one object");
   CHECK(parse_json<Json>(R"({"a": {"a": 1}, "b": {"a": 1}})", "f").size() == 2);
 }
+
+TEST_CASE("a whole number is taken only where it is one, and fits") {
+  const auto number = [](const char* text) { return eddy::whole_number<std::int32_t>(Json::parse(text), "n"); };
+  CHECK(number("-2147483648") == INT32_MIN);
+  CHECK(number("2147483647") == INT32_MAX);
+  for (const char* text : {"2147483648", "-2147483649", "1.5", "2.0", "1e99", "18446744073709551615",
+                           "1000000000000000019884624838656", "\"1\"", "null", "true", "[1]"}) {
+    INFO(text);
+    CHECK_THROWS_WITH(number(text), "n must be a whole number from -2147483648 to 2147483647");
+  }
+  CHECK(eddy::whole_number<std::uint64_t>(Json::parse("18446744073709551615"), "n") == UINT64_MAX);
+  CHECK_THROWS_WITH(eddy::whole_number<std::uint64_t>(Json::parse("-1"), "n"), contains_text("n must be"));
+}
