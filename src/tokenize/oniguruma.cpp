@@ -2,10 +2,10 @@
 // and every class as Eddy's own ranges, so that neither library's defaults show through.
 #include <fmt/format.h>
 
-#include <iterator>
 #include <map>
 
 #include "base/error.h"
+#include "tokenize/class_text.h"
 #include "tokenize/pcre2_handle.h"
 #include "tokenize/regex.h"
 #include "tokenize/unicode.h"
@@ -13,53 +13,9 @@
 namespace eddy::tokenize {
 namespace {
 
-std::string literal(std::uint32_t c) {
-  return fmt::format("\\x{{{:X}}}", c);
-}
-
-std::string class_items(const Ranges& ranges) {
-  std::string out;
-  for (const auto& [first, last] : ranges) out += first == last ? literal(first) : literal(first) + "-" + literal(last);
-  return out;
-}
-
-std::string category_names(std::uint32_t set) {
-  std::string out;
-  for (int i = 0; i < kCategories; ++i)
-    if (set >> i & 1) out += fmt::format("\\p{{{}}}", kCategoryNames[static_cast<std::size_t>(i)]);
-  return out;
-}
-
-/// The code points that the PCRE2 of this machine takes for `set`. Planes 4 to 13 (no characters) and 15 and 16
-/// (private use) are the same in all versions of Unicode and are left out.
-Ranges pcre2_ranges(std::uint32_t set) {
-  static const std::string text = [] {
-    std::string all;
-    for (std::uint32_t c = 0; c < 0xF0000; c = c == 0xD7FF ? 0xE000 : c == 0x3FFFF ? 0xE0000 : c + 1)
-      append_utf8(all, c);
-    return all;
-  }();
-  const CodeHandle code = compile_pcre2("[" + category_names(set) + "]+", category_names(set));
-  const MatchDataHandle data(pcre2_match_data_create(1, nullptr));
-  Ranges out;
-  for (std::size_t at = 0; pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
-                                       PCRE2_NO_UTF_CHECK, data.get(), nullptr) >= 0;) {
-    const PCRE2_SIZE* match = pcre2_get_ovector_pointer(data.get());
-    at = match[1];
-    std::size_t last = at - 1;
-    while ((text[last] & 0xC0) == 0x80) --last;
-    out.emplace_back(decode_utf8(text.data() + match[0]).code_point, decode_utf8(text.data() + last).code_point);
-  }
-  return out;
-}
-
-/// Items of a class for the general categories in `set`: PCRE2's own \p{…} and what it lacks, which compiles smaller
-/// and runs faster than a thousand ranges; the ranges where this PCRE2 has code points that the table has not.
-std::string category_items(std::uint32_t set) {
-  const Ranges ours = category_ranges(set), theirs = pcre2_ranges(set);
-  if (unite(ours, theirs) != ours) return class_items(ours);
-  return category_names(set) + class_items(complement(unite(complement(ours), theirs)));
-}
+/// A pattern's translation may be so long (bytes). PCRE2 takes no pattern that compiles to more than 64 KiB, which far
+/// less text than this gives (unless it is thrown away again: \w{0}); two bytes of a stranger's, \b, are 60 kB of it.
+constexpr std::size_t kMaxTranslated = 4 << 20;
 
 class Translator {
  public:
@@ -68,13 +24,21 @@ class Translator {
   }
 
   std::string translate() {
-    while (at_ < text_.size()) item();
+    while (at_ < text_.size()) {
+      item();
+      bound(out_);
+    }
     return out_;
   }
 
  private:
   [[noreturn]] void refuse(const std::string& what) const {
-    fail_input("the regular expression '{}' has {} at byte {}, which Eddy does not support", text_, what, at_);
+    fail_input("the regular expression '{}' has {} at byte {}, which Eddy does not support", abridged(text_), what,
+               at_);
+  }
+  void bound(const std::string& translated) const {
+    if (translated.size() > kMaxTranslated)
+      refuse(fmt::format("more than {} MiB once written out for PCRE2", kMaxTranslated >> 20));
   }
   bool next_is(std::string_view s) const { return text_.substr(at_).starts_with(s); }
   bool take(std::string_view s) {
@@ -165,32 +129,12 @@ class Translator {
   std::optional<ClassEscape> take_class() {
     if (!next_is("\\") || at_ + 1 >= text_.size()) return std::nullopt;
     const char letter = text_[at_ + 1];
-    Ranges ranges;
-    switch (letter) {
-      case 's':
-      case 'S':
-        ranges = space_ranges();
-        break;
-      case 'w':
-      case 'W':
-        ranges = word_ranges();
-        break;
-      case 'd':
-      case 'D':
-        ranges = category_ranges(category_set("Nd"));
-        break;
-      case 'h':
-      case 'H':
-        ranges = {{'0', '9'}, {'A', 'F'}, {'a', 'f'}};
-        break;
-      case 'p':
-      case 'P':
-        return take_property();
-      default:
-        return std::nullopt;
-    }
+    if (letter == 'p' || letter == 'P') return take_property();
+    const bool negated = letter >= 'A' && letter <= 'Z';
+    const ClassText* text = class_text(static_cast<char>(negated ? letter - 'A' + 'a' : letter));
+    if (!text) return std::nullopt;
     at_ += 2;
-    return ClassEscape{class_items(ranges), class_items(complement(ranges)), letter < 'a'};
+    return ClassEscape{text->items, text->complement_items, negated};
   }
 
   ClassEscape take_property() {
@@ -206,9 +150,9 @@ class Translator {
     if (caseless_.back() && (name == "Lu" || name == "Ll" || name == "Lt")) refuse("a case property in (?i)");
     if (set) {
       at_ = end + 1;
-      std::string& items = items_of_set_[set];
-      if (items.empty()) items = category_items(set);
-      return {items, class_items(complement(category_ranges(set))), negated};
+      auto known = text_of_set_.find(set);
+      if (known == text_of_set_.end()) known = text_of_set_.emplace(set, category_text(set)).first;
+      return {known->second.items, known->second.complement_items, negated};
     }
     const std::string script = fmt::format("{{sc:{}}}", name);
     compile_pcre2("\\p" + script, text_);  // names what is unknown
@@ -248,7 +192,7 @@ class Translator {
     if (next_is("\\b") || next_is("\\B")) {
       const bool boundary = text_[at_ + 1] == 'b';
       at_ += 2;
-      const std::string w = "[" + class_items(word_ranges()) + "]";
+      const std::string w = "[" + class_text('w')->items + "]";
       return boundary ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", w)
                       : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", w);
     }
@@ -260,6 +204,7 @@ class Translator {
     const bool negated = take("^");
     std::string items;
     for (bool first = true; first || !next_is("]"); first = false) {
+      bound(items);
       if (next_is("[")) refuse("a nested class");
       if (next_is("&&")) refuse("a class intersection");
       if (const auto c = take_class()) {
@@ -281,7 +226,7 @@ class Translator {
   std::string_view text_;
   std::size_t at_ = 0;
   std::string out_;
-  std::map<std::uint32_t, std::string> items_of_set_;
+  std::map<std::uint32_t, ClassText> text_of_set_;
   std::vector<bool> caseless_ = {false};  // of each open group, the whole first
 };
 

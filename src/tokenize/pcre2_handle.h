@@ -1,5 +1,5 @@
 #pragma once
-// PCRE2's C handles, owned. Only regex.cpp and oniguruma.cpp include this.
+// PCRE2's C handles, owned. Only regex.cpp, class_text.cpp and oniguruma.cpp include this.
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -22,8 +22,11 @@ using MatchContextHandle = std::unique_ptr<pcre2_match_context, Pcre2Free>;
 using CompileContextHandle = std::unique_ptr<pcre2_compile_context, Pcre2Free>;
 using JitStackHandle = std::unique_ptr<pcre2_jit_stack, Pcre2Free>;
 
-/// Compiles `pattern` (PCRE2's syntax) for UTF-8, with JIT where PCRE2 has it. `shown` stands in the error's text.
+/// Compiles `pattern` (PCRE2's syntax) for UTF-8, with JIT where PCRE2 has it. `shown` stands, abridged, in the error's
+/// text.
 CodeHandle compile_pcre2(std::string_view pattern, std::string_view shown);
+/// A pattern as an error shows it: its first 500 bytes and its length, where it is longer.
+std::string abridged(std::string_view pattern);
 /// PCRE2's text for an error code.
 std::string pcre2_message(int code);
 

@@ -39,7 +39,7 @@ std::optional<Match> Regex::find(std::string_view subject, std::size_t from, Mat
   const int rc = pcre2_match(impl_->code.get(), reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), from,
                              PCRE2_NO_UTF_CHECK, data, scratch.impl_->context.get());
   if (rc == PCRE2_ERROR_NOMATCH) return std::nullopt;
-  if (rc < 0) fail_run("the pre-tokenizer's pattern '{}' failed: {}", impl_->source, pcre2_message(rc));
+  if (rc < 0) fail_run("the pre-tokenizer's pattern '{}' failed: {}", abridged(impl_->source), pcre2_message(rc));
   const PCRE2_SIZE* at = pcre2_get_ovector_pointer(data);
   return Match{at[0], at[1]};
 }

@@ -11,7 +11,8 @@ namespace eddy::tokenize {
 
 /// The PCRE2 pattern that matches what oniguruma matches with `pattern`: classes become Eddy's own (unicode.h), scripts
 /// (\p{Han}) stay PCRE2's. Throws Error (status 2), naming the construct, for what has no equal: possessive intervals,
-/// nested or intersected classes, back references, inline options other than i.
+/// nested or intersected classes, back references, inline options other than i; and for what needs more than 4 MiB of
+/// PCRE2's text, where it stops.
 std::string translate_oniguruma(std::string_view pattern);
 /// A pattern that matches exactly the characters of `text`.
 std::string quote(std::string_view text);

@@ -84,6 +84,28 @@ TEST_CASE("what has no equal is refused, named") {
   says("a\\", "an early end");
 }
 
+TEST_CASE("a pattern is not translated further than PCRE2 could take it, and errors do not repeat all of it") {
+  const auto repeated = [](std::string_view part, int n) {
+    std::string out;
+    for (int i = 0; i < n; ++i) out += part;
+    return out;
+  };
+  // Each of these two to six bytes is up to 60 kB of ranges: the place of the refusal is the work that was done.
+  const auto stopped_at = [&](const std::string& pattern) {
+    const std::string what = refusal([&] { translate_oniguruma(pattern); });
+    CHECK_THAT(what, contains_text("more than 4 MiB once written out") && contains_text(" bytes)"));
+    CHECK(what.size() < 700);
+    return std::stoul(what.substr(what.rfind("at byte ") + 8));
+  };
+  CHECK(stopped_at(repeated(R"(\b)", 100'000)) < 2 * 120);
+  CHECK(stopped_at(repeated(R"(\w)", 100'000)) < 2 * 480);
+  CHECK(stopped_at("[a" + repeated(R"(\P{L})", 100'000) + "]") < 6 * 700);
+  CHECK(translate_oniguruma(repeated(R"(\b)", 20)).size() < 4 << 20);
+  const std::string what = refusal([&] { Regex(repeated("(", 5000)); });
+  CHECK_THAT(what, contains_text("(((… (5000 bytes)"));
+  CHECK(what.size() < 700);
+}
+
 TEST_CASE("a run of two million characters stays within PCRE2's limits") {
   const Regex regex(R"(\s*[\r\n]+|\s+(?!\S)|\s+|(?:[a-z]\d?)+)");
   MatchScratch scratch;
