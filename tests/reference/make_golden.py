@@ -46,9 +46,23 @@ def hugging_face_name(own, layer):
     return f"model.layers.{layer}.{'shared_head.norm.weight' if own == 'norm.weight' else own}"
 
 
-def load_tensors(folder):
+def published_blocks(q, scales):
+    """An FP8 matrix in BF16 as DeepSeek's fp8_cast_bf16.py and kernel.py make it: blocks of 128 x 128 from the first row and column
+    on; those at the edges are smaller."""
+    s = scales.float().repeat_interleave(128, 0)[: q.shape[0]].repeat_interleave(128, 1)[:, : q.shape[1]]
+    return (q.float() * s).bfloat16()
+
+
+def stored_tensors(folder):
     files = [f for f in os.listdir(folder) if f.startswith("model") and f.endswith(".safetensors")]
-    return {k: v.float() for f in files for k, v in load_file(os.path.join(folder, f)).items()}
+    return {k: v for f in sorted(files) for k, v in load_file(os.path.join(folder, f)).items()}
+
+
+def load_tensors(folder):
+    """The weights in float32, FP8 with its scales applied."""
+    stored = stored_tensors(folder)
+    value = lambda k, v: published_blocks(v, stored[k + "_scale_inv"]) if v.dtype == torch.float8_e4m3fn else v
+    return {k: value(k, v).float() for k, v in stored.items() if not k.endswith("_scale_inv")}
 
 
 def load_mtp(folder, config):
