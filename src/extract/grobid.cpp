@@ -143,7 +143,7 @@ string Grobid::version() {
     if (a.failure == Failure::none && a.status == 200 && trimmed(a.body) == "true") break;
     const Meaning m = meaning_of(a);
     if (attempt < kAliveAttempts && (m.of == Meaning::later || a.failure != Failure::none)) {
-      wait(options_.first_wait_s / 2);
+      wait(options_.first_wait_s / 4);
       continue;
     }
     if (a.failure != Failure::none)
