@@ -71,6 +71,13 @@ void add_options(Options& options, shard::BuildOptions& o, std::vector<std::stri
               "tokens a shard file, at most (a longer document gets a file of its own)", {.min = 1});
   options.add("overwrite", &o.overwrite, "replace the shards that are in the directory");
   options.add("commit-seconds", &o.commit_seconds, "seconds of work that a kill may cost", {.min = 0});
+  options.add(
+      "extract.grobid", &o.grobid.url,
+      "URL of a GROBID server that PDFs are read by, such as http://localhost:8070 (poppler reads those that it "
+      "fails on); empty: poppler reads all");
+  options.add("extract.grobid-seconds", &o.grobid.seconds, "seconds that it may take for a PDF", {.min = 1});
+  options.add("extract.grobid-patience", &o.grobid.patience_s,
+              "seconds that the run waits for it while it is busy or gone", {.min = 0});
   options.add("dedup.mode", &o.dedup.mode, "which copies are left out: exact ones, near ones as well, or none",
               {.choices = {"near", "exact", "off"}});
   options.add("dedup.shingle", &o.dedup.minhash.shingle, "words a shingle", {.min = 1});

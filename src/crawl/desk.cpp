@@ -39,10 +39,23 @@ void Desk::deliver(Record record) {
   auto node = waiting_.extract(record.key);
   if (node.empty()) return;
   ++tallies_[record.channel].answered;
+  tallies_[record.channel].reached += record.status > 0;
   count(record);
   const auto shared = std::make_shared<const Record>(std::move(record));
   if (shared->json.is_null() && shared->text.empty()) small_[shared->key] = shared;
   for (Then& then : node.mapped()) ready_.push_back([shared, then = std::move(then)] { then(*shared); });
+}
+
+std::string Desk::unreachable() const {
+  std::string why;
+  for (const auto& [channel, t] : tallies_) {
+    if (t.reached > 0) return "";
+    if (t.answered == 0) continue;
+    std::string reasons;
+    for (const auto& [reason, n] : t.failed) reasons += (reasons.empty() ? "" : ", ") + reason;
+    why += (why.empty() ? "" : "; ") + channel + ": " + reasons;
+  }
+  return why;
 }
 
 void Desk::drain() {

@@ -35,6 +35,7 @@ class Countdown {
 struct Tally {
   std::uint64_t asked = 0;     ///< of the services, in this run
   std::uint64_t answered = 0;  ///< of those, good or failed
+  std::uint64_t reached = 0;   ///< of those, with an HTTP status, whichever
   std::uint64_t remembered = 0;
   std::map<std::string, std::uint64_t> failed;  ///< by reason, remembered ones too
 };
@@ -57,6 +58,8 @@ class Desk {
   std::vector<Ask> take_outgoing() { return std::exchange(outgoing_, {}); }
   std::size_t waiting() const { return waiting_.size(); }
   const std::map<std::string, Tally>& tallies() const { return tallies_; }
+  /// No server answered anything in this run, though something was asked: why not, by service; "" where one did.
+  std::string unreachable() const;
   const std::vector<Record>& failures() const { return failures_; }  ///< without their answers
 
  private:

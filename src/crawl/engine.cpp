@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <pugixml.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "crawl/arxiv.h"
 #include "crawl/json_text.h"
 #include "crawl/paper.h"
@@ -52,7 +54,14 @@ net::Judgement again(const std::string& why) {
 struct Engine::Line {
   net::Channel channel;
   const Service* service;
+  bool told = false;  ///< that its server cannot be reached
 };
+
+/// The records keep a reason's kind; what to look for stands in libcurl's words.
+void Engine::tell_once(Line& line, const net::Answer& answer) {
+  if (!std::exchange(line.told, true))
+    log::warning("{}: {}: {}", line.channel.name(), net::name_of(answer.failure), answer.what);
+}
 
 int owner_of(const std::string& channel, const std::vector<Service>& services, int ranks) {
   for (std::size_t i = 0; i < services.size(); ++i)
@@ -178,6 +187,8 @@ std::vector<std::string> Engine::work(double seconds) {
       Line& line = *lines_[finished.id];
       const auto outcome = line.channel.receive(std::move(finished.answer), net::now());
       if (!outcome) continue;
+      if (outcome->answer.failure != net::Failure::none && outcome->answer.status == 0)
+        tell_once(line, outcome->answer);
       const auto ask = asks_.extract(outcome->id);
       if (line.service && !line.service->key.empty() &&
           (outcome->answer.status == 401 || outcome->answer.status == 403))

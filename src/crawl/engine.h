@@ -35,6 +35,7 @@ class Engine {
   net::Request request_of(const Ask& ask, const Line& line) const;
   net::Judgement examine(const Ask& ask, const net::Answer& answer, int& empty_feeds) const;
   std::string commit(const Ask& ask, const net::Outcome& outcome);
+  static void tell_once(Line& line, const net::Answer& answer);
 
   const CrawlOptions& options_;
   std::vector<Service> services_;

@@ -76,7 +76,8 @@ class Head {
     if (net::now() - shown_ >= options_.progress_s) show();
   }
   bool done() const { return walk_.done(); }
-  bool found_any() const { return walk_.taken() > 0; }
+  /// Why the crawl has failed although it went to its end; "" where it has not.
+  std::string failure() const;
   std::vector<Ask> take_outgoing() { return desk_.take_outgoing(); }
   void finish(bool finished) {
     show();
@@ -121,6 +122,19 @@ void Head::show() {
             walk_.done() ? "none" : duration(eta) + (walk_.level() <= options_.depth ? " and further levels" : ""));
 }
 
+std::string Head::failure() const {
+  constexpr const char* kAgain = "what was given up is asked again with --retry.failed";
+  if (const std::string why = desk_.unreachable(); !why.empty())
+    return fmt::format(
+        "no server could be reached ({}): check the network, net.proxy or https_proxy, and net.ca_file; {}", why,
+        kAgain);
+  if (walk_.taken() == 0) return "none of the papers or authors to start from was found";
+  if (!walk_.any_title())
+    return fmt::format("nothing was learnt of any paper to start from: see report.txt in {} for what failed; {}",
+                       options_.out, kAgain);
+  return "";
+}
+
 /// Tells every rank what to ask.
 std::vector<std::string> orders(Head& head, Order order, Exit status, const std::vector<Service>& services, int ranks) {
   std::vector<nlohmann::json> asks(static_cast<std::size_t>(ranks), nlohmann::json::array());
@@ -141,6 +155,7 @@ std::vector<std::string> orders(Head& head, Order order, Exit status, const std:
 int run(comm::Communicator& world, const CrawlOptions& options, const std::string& ini) {
   const std::vector<Service> services = make_services(options);
   std::vector<Paper> seeds = read_seeds(options.from);
+  if (const std::string trouble = net::trouble_with(options.net); !trouble.empty()) fail_input("{}", trouble);
   const StopRequest stop;
   std::optional<Head> head;
   if (world.rank() == 0) head.emplace(options, services, std::move(seeds), ini);
@@ -151,11 +166,13 @@ int run(comm::Communicator& world, const CrawlOptions& options, const std::strin
   Order order = Order::go_on;
   double deadline = 0;
   Exit status = Exit::stopped;
+  std::string failure;
   for (;;) {
     if (head) {
       if (order == Order::go_on && head->done()) {
         order = Order::end;
-        status = head->found_any() ? Exit::done : Exit::failed;
+        failure = head->failure();
+        status = failure.empty() ? Exit::done : Exit::failed;
       }
       out = orders(*head, order, status, services, world.size());
     }
@@ -194,6 +211,7 @@ int run(comm::Communicator& world, const CrawlOptions& options, const std::strin
     if (order == Order::stop && deadline > 0 && !waiting) order = Order::end;
   }
   if (head) head->finish(status != Exit::stopped);
+  if (!failure.empty()) log::error("{}", failure);
   world.barrier();
   return static_cast<int>(status);
 }

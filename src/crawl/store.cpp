@@ -37,12 +37,14 @@ std::vector<fs::path> files_of(const fs::path& folder, const std::string& ending
 
 void make_store(const fs::path& folder) {
   std::error_code ignored;
-  if (fs::is_directory(folder, ignored) && !fs::is_empty(folder, ignored) && !fs::is_directory(folder / "records"))
-    fail_input("{}: is a folder with other files and no store of eddy-crawl; choose another", folder.string());
+  if (fs::is_directory(folder, ignored) && !fs::is_empty(folder, ignored) &&
+      !fs::is_directory(folder / "records", ignored))
+    fail_input("--out {}: is a folder with other files and no store of eddy-crawl; choose another", folder.string());
   for (const char* name : {"records", "payloads", "state"}) {
     std::error_code error;
     fs::create_directories(folder / name, error);
-    if (error) fail_run("cannot make {}: {}", (folder / name).string(), error.message());
+    if (error)
+      fail_input("--out {}: cannot make {} there ({}); choose another folder", folder.string(), name, error.message());
   }
 }
 

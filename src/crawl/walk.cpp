@@ -153,8 +153,14 @@ void Walk::begin(const std::vector<Paper>& papers) {
     level.push_back(catalogue_.root(i));
   }
   for (const std::size_t i : level) profile_.add(catalogue_.at(i).paper);
-  if (level.empty()) log::error("none of the papers or authors to start from was found");
   take_level(level);
+}
+
+bool Walk::any_title() const {
+  const auto items = harvest_.items();
+  return std::any_of(items.begin(), items.end(), [&](const Item* item) {
+    return !item->known().title.empty() || !catalogue_.at(item->entry).paper.title.empty();
+  });
 }
 
 void Walk::take_level(const std::vector<std::size_t>& entries) {

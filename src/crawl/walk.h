@@ -20,6 +20,7 @@ class Walk {
   bool done() const { return finished_ && harvest_.done(); }
   int level() const { return static_cast<int>(levels_.size()); }  ///< levels chosen so far
   std::size_t taken() const { return taken_; }
+  bool any_title() const;  ///< of the papers taken, as far as is known
   const Catalogue& catalogue() const { return catalogue_; }
   const Harvest& harvest() const { return harvest_; }
   std::uint64_t unnamed() const { return unnamed_; }  ///< references without any id: they cannot be followed

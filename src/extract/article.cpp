@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "extract/grobid.h"
 #include "extract/latex.h"
 #include "extract/main_file.h"
 
@@ -23,8 +24,8 @@ ArticleOutcome from_text(Outcome outcome) {
   return result;
 }
 
-/// A payload's PDF: poppler's program reads files, so the bytes go through an anonymous one.
-Outcome pdf_from_memory(string_view bytes, const std::filesystem::path& program) {
+/// Poppler's program reads files, so the bytes go through an anonymous one.
+Outcome poppler_from_memory(string_view bytes, const std::filesystem::path& program) {
   const int fd = ::memfd_create("eddy-pdf", 0);
   if (fd < 0) fail_run("cannot make a file in memory: {}", std::strerror(errno));
   Outcome result;
@@ -38,11 +39,16 @@ Outcome pdf_from_memory(string_view bytes, const std::filesystem::path& program)
   return result;
 }
 
-ArticleOutcome from_sources(const std::vector<ArchiveFile>& files, const std::filesystem::path& program) {
+/// A payload's PDF.
+ArticleOutcome pdf_from_memory(string_view bytes, const PdfRoute& pdf) {
+  return with_grobid(bytes, pdf, [&] { return from_text(poppler_from_memory(bytes, pdf.program)); });
+}
+
+ArticleOutcome from_sources(const std::vector<ArchiveFile>& files, const PdfRoute& pdf) {
   const MainFiles mains = find_main_files(files);
   if (mains.files.empty()) {
     for (const ArchiveFile& f : files)
-      if (payload_of(f.bytes) == Payload::pdf) return from_text(pdf_from_memory(f.bytes, program));
+      if (payload_of(f.bytes) == Payload::pdf) return pdf_from_memory(f.bytes, pdf);
     return {.outcome = Outcome::reject(mains.reason)};
   }
   const Loader load = [&](const string& input) -> std::optional<string> {
@@ -66,7 +72,21 @@ ArticleOutcome finished(Article article) {
   return {std::move(article), std::move(outcome)};
 }
 
-ArticleOutcome extract_payload(string_view bytes, const std::filesystem::path& program, const ArchiveLimits& limits) {
+ArticleOutcome with_grobid(string_view bytes, const PdfRoute& pdf, const std::function<ArticleOutcome()>& poppler) {
+  if (!pdf.grobid) return poppler();
+  ArticleOutcome read = pdf.grobid->read(bytes);
+  if (!read.outcome.rejected()) {
+    read.outcome.grobid = "used";
+    return read;
+  }
+  ArticleOutcome instead = poppler();
+  Outcome& o = instead.outcome;
+  o.grobid = read.outcome.reason;
+  if (o.rejected()) o.detail += (o.detail.empty() ? "" : "; ") + ("before that " + o.grobid);
+  return instead;
+}
+
+ArticleOutcome extract_payload(string_view bytes, const PdfRoute& pdf, const ArchiveLimits& limits) {
   switch (payload_of(bytes)) {
     case Payload::empty:
       return {.outcome = Outcome::reject("empty")};
@@ -75,9 +95,9 @@ ArticleOutcome extract_payload(string_view bytes, const std::filesystem::path& p
     case Payload::postscript:
       return {.outcome = Outcome::reject("PostScript")};
     case Payload::pdf:
-      return from_text(pdf_from_memory(bytes, program));
+      return pdf_from_memory(bytes, pdf);
     case Payload::text:
-      return from_sources({{"", string(bytes)}}, program);
+      return from_sources({{"", string(bytes)}}, pdf);
     case Payload::archive:
       break;
   }
@@ -89,10 +109,10 @@ ArticleOutcome extract_payload(string_view bytes, const std::filesystem::path& p
       case Payload::archive:
         return {.outcome = Outcome::reject("archive: nested")};
       default:
-        return extract_payload(inside, program, limits);
+        return extract_payload(inside, pdf, limits);
     }
   }
-  return from_sources(archive.files, program);
+  return from_sources(archive.files, pdf);
 }
 
 Article article_of_text(string_view text) {

@@ -1,5 +1,6 @@
 #pragma once
 // A paper as structured text: what extraction makes of LaTeX sources, archives and PDFs, and what pairs are built from.
+#include <concepts>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -39,14 +40,29 @@ struct ArticleOutcome {
   Outcome outcome{};  ///< its text is article.text(), cleaned; a rejected one has an empty article
 };
 
+class Grobid;
+/// Who reads PDFs: a GROBID server (grobid.h), where there is one, and eddy-pdf-text where that is not so or it fails
+/// on a document; `Outcome::grobid` says which.
+struct PdfRoute {
+  PdfRoute() = default;
+  template <class Path>
+  requires std::convertible_to<Path, std::filesystem::path> PdfRoute(const Path& path, Grobid* server = nullptr)
+      : program(path), grobid(server) {}
+  std::filesystem::path program{};  ///< eddy-pdf-text, as pdf_program() finds it
+  Grobid* grobid = nullptr;
+};
+
 /// Bytes as arXiv serves them: .tar.gz, a gzipped .tex, .tex, or a PDF, told apart by their first bytes. Sources win
 /// over a PDF in the same archive.
-ArticleOutcome extract_payload(std::string_view bytes, const std::filesystem::path& pdf_program,
-                               const ArchiveLimits& limits = {});
+ArticleOutcome extract_payload(std::string_view bytes, const PdfRoute& pdf, const ArchiveLimits& limits = {});
 
 /// A .tex, .md, .txt or .pdf file, as extract_file. Text without markup gives paragraphs.
 ArticleOutcome extract_article(const std::filesystem::path& path, Kind kind, const std::filesystem::path& root,
-                               const std::filesystem::path& pdf_program);
+                               const PdfRoute& pdf);
+
+/// A PDF's article by the route's server, else what `poppler` returns.
+ArticleOutcome with_grobid(std::string_view pdf_bytes, const PdfRoute& pdf,
+                           const std::function<ArticleOutcome()>& poppler);
 
 /// With its text, or rejected when that has none.
 ArticleOutcome finished(Article article);

@@ -80,16 +80,22 @@ Outcome extract_file(const fs::path& path, Kind kind, const fs::path& root, cons
   }
 }
 
-ArticleOutcome extract_article(const fs::path& path, Kind kind, const fs::path& root, const fs::path& pdf_program) {
+ArticleOutcome extract_article(const fs::path& path, Kind kind, const fs::path& root, const PdfRoute& pdf) {
+  const auto by_kind = [&] {
+    ArticleOutcome result{.outcome = extract_file(path, kind, root, pdf.program)};
+    if (!result.outcome.rejected()) result.article = article_of_text(result.outcome.text);
+    return result;
+  };
   try {
-    if (kind == Kind::latex && fs::file_size(path) <= kLargestFile) return extract_tex(path, root);
+    if ((kind == Kind::latex || (kind == Kind::pdf && pdf.grobid)) && fs::file_size(path) <= kLargestFile) {
+      if (kind == Kind::latex) return extract_tex(path, root);
+      return with_grobid(io::read_file(path), pdf, by_kind);
+    }
   } catch (const fs::filesystem_error&) {  // `extract_file` says what is wrong
   } catch (const Error& e) {
     if (e.status() != Exit::unusable) throw;
   }
-  ArticleOutcome result{.outcome = extract_file(path, kind, root, pdf_program)};
-  if (!result.outcome.rejected()) result.article = article_of_text(result.outcome.text);
-  return result;
+  return by_kind();
 }
 
 TexLinks tex_links(const fs::path& path, const fs::path& root) {

@@ -42,6 +42,11 @@ class Client {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Why these certificates or this proxy cannot be used, beginning with "net.ca_file = …" or "net.proxy = …": a file
+/// that holds none or cannot be read, what is no URL of a proxy, one that takes no connection. "" where nothing is
+/// wrong.
+std::string trouble_with(const ClientOptions& options);
+
 /// "https://Host:8080/a" → "host:8080" in lower case; "" for what is no http or https URL.
 std::string host_of(const std::string& url);
 /// A host that is this machine's own: "localhost", "127.0.0.1", "[::1]", with any port.

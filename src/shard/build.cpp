@@ -159,7 +159,10 @@ std::vector<Fate> fates_of(std::size_t documents, const std::vector<PlannedShard
 
 }  // namespace
 
-std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& o) {
+std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& given) {
+  BuildOptions o = given;
+  if (!o.grobid.url.empty())  // by every rank: each will ask it
+    together(world, [&] { o.grobid_version = extract::Grobid(o.grobid, o.stop).version(); });
   const InputList list = shared_inputs(world, o.inputs);
   const std::vector<std::string> sets = set_names(o);
   std::optional<tokenize::Tokenizer> tokenizer;

@@ -57,6 +57,8 @@ nlohmann::ordered_json BuildOptions::to_json() const {
                            {"fold", split.fold},
                            {"shard_tokens", shard_tokens},
                            {"dedup", dedup.mode}};
+  // Not its URL: the same server on another node, or another one like it, goes on with the work.
+  if (!grobid.url.empty()) j["grobid"] = {{"version", grobid_version}, {"seconds", grobid.seconds}};
   if (dedup.mode == "near")
     j["minhash"] = {{"shingle", dedup.minhash.shingle},
                     {"bands", dedup.minhash.bands},

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "extract/grobid.h"
 #include "shard/pairs.h"
 #include "shard/plan.h"
 #include "text/minhash.h"
@@ -53,6 +54,8 @@ struct BuildOptions {
   std::uint64_t shard_tokens = std::uint64_t{64} << 20;
   bool overwrite = false;                              ///< replace the shards of an earlier build in `out`
   std::uint64_t slice_bytes = std::uint64_t{2} << 20;  ///< of a .jsonl file that one rank works on at a time
+  extract::GrobidOptions grobid{};
+  std::string grobid_version{};  ///< of the server, found out by build_sets
   DedupOptions dedup{};
   ScreenOptions screen{};
   DecontaminateOptions decontaminate{};

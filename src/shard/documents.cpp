@@ -89,7 +89,7 @@ std::uint64_t for_each_line(const InputFile& file, const Unit& unit,
   return number;
 }
 
-std::uint64_t read_unit(const InputFile& file, const Unit& unit, const std::string& pdf_program, const Visitor& visit,
+std::uint64_t read_unit(const InputFile& file, const Unit& unit, const extract::PdfRoute& pdf, const Visitor& visit,
                         const OwnPair& own) {
   if (file.kind == extract::Kind::jsonl) {
     try {
@@ -104,7 +104,7 @@ std::uint64_t read_unit(const InputFile& file, const Unit& unit, const std::stri
       return 0;
     }
   }
-  auto [article, outcome] = extract::extract_article(file.path, file.kind, file.root, pdf_program);
+  auto [article, outcome] = extract::extract_article(file.path, file.kind, file.root, pdf);
   if (outcome.rejected()) {
     visit(0, nullptr, outcome);
     return 0;

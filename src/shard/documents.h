@@ -34,7 +34,7 @@ using Visitor = std::function<void(std::uint64_t line, Document* document, const
 /// Makes a pair of a line's object that has neither form of its own; false when it cannot.
 using OwnPair = std::function<bool(const nlohmann::json& object, Document& document)>;
 /// Calls `visit` for each document; returns how many lines a .jsonl unit has (0 for whole files).
-std::uint64_t read_unit(const InputFile& file, const Unit& unit, const std::string& pdf_program, const Visitor& visit,
+std::uint64_t read_unit(const InputFile& file, const Unit& unit, const extract::PdfRoute& pdf, const Visitor& visit,
                         const OwnPair& own = {});
 
 /// The lines that begin within the unit and are not blank, with their numbers (from 1, blank ones counted); returns how

@@ -60,7 +60,7 @@ std::string source_group(const InputFile& f) {
 ordered_json ordered(const json& paper) {
   ordered_json out;
   for (const char* key : {"id", "title", "authors", "doi", "arxiv", "s2", "openalex", "date", "year", "venue", "fields",
-                          "licence", "source"})
+                          "licence", "source", "grobid"})
     if (paper.contains(key)) out[key] = paper.at(key);
   return out;
 }

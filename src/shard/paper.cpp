@@ -114,7 +114,7 @@ Paper parse_paper(std::string_view text, const std::string& where) {
   return p;
 }
 
-extract::ArticleOutcome extract_paper(const Paper& paper, const fs::path& store, const fs::path& pdf_program) {
+extract::ArticleOutcome extract_paper(const Paper& paper, const fs::path& store, const extract::PdfRoute& pdf) {
   const auto reject = [](std::string why, std::string more = "") {
     return extract::ArticleOutcome{.outcome = extract::Outcome::reject(std::move(why), std::move(more))};
   };
@@ -135,7 +135,7 @@ extract::ArticleOutcome extract_paper(const Paper& paper, const fs::path& store,
     done += static_cast<std::size_t>(n);
   }
   try {
-    return extract::extract_payload(bytes, pdf_program);
+    return extract::extract_payload(bytes, pdf);
   } catch (const Error& e) {
     if (e.status() != Exit::unusable) throw;
     return reject("cannot be read", e.what());

@@ -44,7 +44,7 @@ bool is_store_line(std::string_view line);
 
 /// The payload's bytes below the store's folder, extracted; a reason where they cannot be had.
 extract::ArticleOutcome extract_paper(const Paper& paper, const std::filesystem::path& store,
-                                      const std::filesystem::path& pdf_program);
+                                      const extract::PdfRoute& pdf);
 
 /// Licences by short names: "http://creativecommons.org/licenses/by/4.0/" → "cc-by-4.0"; arXiv's own →
 /// "arxiv-nonexclusive"; nothing → "unknown"; others in lower case.

@@ -42,7 +42,8 @@ Processor::Processor(const BuildOptions& options, const InputList& list, const s
       encoder_(tokenizer),
       pairs_(options.pairs),
       evaluation_(options.decontaminate),
-      pdf_(extract::pdf_program().string()) {
+      pdf_(extract::pdf_program()) {
+  if (!options.grobid.url.empty()) pdf_.grobid = &grobid_.emplace(options.grobid, options.stop);
   if (options.dedup.mode == "near") hasher_.emplace(options.dedup.minhash);
 }
 
@@ -134,6 +135,10 @@ void Processor::reject(std::uint64_t line, const Outcome& outcome, const Paper* 
 }
 
 void Processor::take(std::uint64_t line, Document&& document, Outcome&& outcome, const Paper* paper) {
+  const std::string grobid = outcome.grobid;
+  if (!grobid.empty())
+    result_.tally.count(grobid == "used" ? "PDFs read by GROBID" : "PDFs not read by GROBID but by poppler: " + grobid,
+                        1);
   if (!outcome.rejected()) screen(document, outcome, paper);
   result_.tally.count(result_.unit, line, outcome);
   if (outcome.rejected()) return reject(line, outcome, paper);
@@ -152,6 +157,7 @@ void Processor::take(std::uint64_t line, Document&& document, Outcome&& outcome,
     json entry = paper->line;
     entry["source"] = source;
     entry["licence"] = paper->licence;
+    if (!grobid.empty()) entry["grobid"] = grobid;
     if (!entry.contains("title") && !paper->title.empty()) entry["title"] = paper->title;
     result_.papers.push_back(std::move(entry));
   }

@@ -1,7 +1,9 @@
 #pragma once
 // One unit of work on one rank: its documents read, cleaned, screened, tokenized, and their pairs made.
+#include <optional>
 #include <string>
 
+#include "extract/grobid.h"
 #include "shard/build_options.h"
 #include "shard/decontaminate.h"
 #include "shard/documents.h"
@@ -36,7 +38,8 @@ class Processor {
   PairMaker pairs_;
   Decontaminator evaluation_;
   std::optional<text::MinHasher> hasher_;
-  std::string pdf_;
+  std::optional<extract::Grobid> grobid_;
+  extract::PdfRoute pdf_;
   UnitResult result_;
   std::uint64_t documents_ = 0;
 };

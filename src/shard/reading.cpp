@@ -69,7 +69,12 @@ void read_units(comm::Communicator& world, const fs::path& folder, const BuildOp
       while (const auto task = queue.next()) {
         for (const std::uint32_t u : batches[*task].units) {
           if (stop()) break;
-          journal.add(processor.process(u));
+          try {
+            journal.add(processor.process(u));
+          } catch (const Error& e) {  // in the middle of a unit, which is left to the next run
+            if (e.status() != Exit::stopped) throw;
+            break;
+          }
         }
         if (stop()) {
           stopped = true;
