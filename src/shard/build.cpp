@@ -157,6 +157,22 @@ std::vector<Fate> fates_of(std::size_t documents, const std::vector<PlannedShard
   return fates;
 }
 
+/// Of a build with nothing left to write: rank 0 gives what names are missing, and all get the manifests.
+std::vector<BuiltSet> finish_sets(comm::Communicator& world, std::optional<OutputDirectory>& out,
+                                  const fs::path& where) {
+  json told = json::array();
+  together(world, [&] {
+    if (!out) return;
+    const bool was_complete = out->state() == OutputDirectory::State::complete;
+    for (const BuiltSet& set : out->finish()) told.push_back({set.name, manifest_text(set.manifest)});
+    if (was_complete) log::info("{}: complete, by this very command: nothing is to be done", where.string());
+  });
+  std::vector<BuiltSet> built;
+  for (const json& set : json::parse(tell(world, told.dump())))
+    built.push_back({set.at(0), parse_manifest(set.at(1), where.string())});
+  return built;
+}
+
 }  // namespace
 
 std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& o) {
@@ -168,8 +184,13 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
     tokenizer.emplace(tokenize::Tokenizer::load(o.tokenizer));
     split_of(0, o.split);
     o.dedup.minhash.validate();
-    if (world.rank() == 0) out.emplace(o.out, o.overwrite, fingerprint(o, list, *tokenizer));
+    if (world.rank() != 0) return;
+    check_apart(o.inputs, o.out);
+    out.emplace(o.out, o.overwrite, fingerprint(o, list, *tokenizer), *o.files);
   });
+  std::int32_t written = out && out->state() >= OutputDirectory::State::prepared;
+  world.broadcast(&written, 1, Dtype::i32, 0);
+  if (written) return finish_sets(world, out, o.out);
   const fs::path partial = OutputDirectory::partial(o.out);
   const std::vector<Unit> units = make_units(list.files, o.slice_bytes);
   try {
@@ -198,7 +219,6 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
       for (const std::string& set : sets) fs::create_directories(partial / set);
     });
     plan = from_bytes<PlannedShard>(tell(world, as_bytes(plan)));
-    report = ordered_json::parse(tell(world, report.dump(-1, ' ', false, ordered_json::error_handler_t::replace)));
     const auto mine = hand_out(world, plan, read.records);
     std::vector<DocumentRecord>().swap(read.records);
     std::vector<ShardEntry> entries;
@@ -206,18 +226,20 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
              [&] { entries = write_shards(world, partial, sets, plan, mine, list, units, read.places, *tokenizer); });
     entries = share_entries(world, entries);
 
-    std::vector<BuiltSet> built;
-    for (std::size_t s = 0; s < sets.size(); ++s) {
-      BuiltSet set{sets[s], {.tokenizer_hash = tokenizer->hash(), .vocab_size = tokenizer->vocab_size(), .shards = {}}};
-      for (const ShardEntry& e : entries)
-        if (e.set == s) set.manifest.shards.push_back(e);
-      set.manifest.report = report;
-      if (!set.manifest.shards.empty()) built.push_back(std::move(set));
-    }
     together(world, [&] {
-      if (world.rank() == 0) out->commit(built, lists.files, tokenizer->file_bytes());
+      if (world.rank() != 0) return;
+      std::vector<BuiltSet> built;
+      for (std::size_t s = 0; s < sets.size(); ++s) {
+        BuiltSet set{sets[s],
+                     {.tokenizer_hash = tokenizer->hash(), .vocab_size = tokenizer->vocab_size(), .shards = {}}};
+        for (const ShardEntry& e : entries)
+          if (e.set == s) set.manifest.shards.push_back(e);
+        set.manifest.report = report;
+        if (!set.manifest.shards.empty()) built.push_back(std::move(set));
+      }
+      out->prepare(built, lists.files, tokenizer->file_bytes());
     });
-    return built;
+    return finish_sets(world, out, o.out);
   } catch (const Error& e) {
     if (out && e.status() != Exit::unusable) out->keep();
     throw;

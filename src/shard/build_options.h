@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/file_system.h"
 #include "shard/pairs.h"
 #include "shard/plan.h"
 #include "text/minhash.h"
@@ -63,6 +64,7 @@ struct BuildOptions {
   std::uint64_t keys_at_once = std::uint64_t{4}
                                << 20;       ///< duplicates' keys that a rank holds in memory (16 bytes each)
   const std::atomic<bool>* stop = nullptr;  ///< becomes true: the build ends with what it has committed
+  io::FileSystem* files = &io::disk();      ///< what gives files their names at the end
 
   /// What decides the shards' content, for the report, and to know an interrupted build by.
   nlohmann::ordered_json to_json() const;
