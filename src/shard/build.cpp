@@ -176,10 +176,13 @@ std::vector<BuiltSet> finish_sets(comm::Communicator& world, std::optional<Outpu
 }  // namespace
 
 std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& o) {
+  const auto& phase = o.on_phase;
+  phase("list");
   const InputList list = shared_inputs(world, o.inputs);
   const std::vector<std::string> sets = set_names(o);
   std::optional<tokenize::Tokenizer> tokenizer;
   std::optional<OutputDirectory> out;
+  phase("open");
   together(world, [&] {
     tokenizer.emplace(tokenize::Tokenizer::load(o.tokenizer));
     split_of(0, o.split);
@@ -194,16 +197,20 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
   const fs::path partial = OutputDirectory::partial(o.out);
   const std::vector<Unit> units = make_units(list.files, o.slice_bytes);
   try {
+    phase("read");
     read_units(world, partial, o, list, units, *tokenizer);
+    phase("gather");
     ReadDocuments read = gather_documents(world, partial, units.size());
     if (read.tally.documents() == 0)
       fail_input("the inputs hold no usable document; rejected: {}",
                  make_report(o, list, units, read.tally).at("rejected").dump());
+    phase("duplicates");
     const std::vector<std::uint32_t> kept = find_duplicates(world, partial, o, read);
 
     std::vector<PlannedShard> plan;
     ordered_json report;
     Lists lists;
+    phase(world.rank() == 0 ? "plan" : "wait");
     together(world, [&] {
       if (world.rank() != 0) return;
       const std::vector<std::uint64_t> lines_before = read.tally.lines_before(units);
@@ -211,6 +218,7 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
       const std::vector<Drop> drops = list_drops(read.records, kept, list, units, lines_before, read.tally);
       plan = plan_shards(read.records, o.split, o.shard_tokens);
       const std::vector<Fate> fates = fates_of(documents, plan, read.records, read.first);
+      phase("lists");
       lists = write_lists(partial, {list, units, read.places, read.first, lines_before, fates, drops, o.task_field,
                                     o.split.test > 0 ? Split::test : Split::validation});
       report = make_report(o, list, units, read.tally);
@@ -219,12 +227,15 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
       for (const std::string& set : sets) fs::create_directories(partial / set);
     });
     plan = from_bytes<PlannedShard>(tell(world, as_bytes(plan)));
+    phase("write");
     const auto mine = hand_out(world, plan, read.records);
     std::vector<DocumentRecord>().swap(read.records);
     std::vector<ShardEntry> entries;
     together(world,
              [&] { entries = write_shards(world, partial, sets, plan, mine, list, units, read.places, *tokenizer); });
+    phase("wait");
     entries = share_entries(world, entries);
+    phase(world.rank() == 0 ? "names" : "wait");
 
     together(world, [&] {
       if (world.rank() != 0) return;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -65,6 +66,8 @@ struct BuildOptions {
                                << 20;       ///< duplicates' keys that a rank holds in memory (16 bytes each)
   const std::atomic<bool>* stop = nullptr;  ///< becomes true: the build ends with what it has committed
   io::FileSystem* files = &io::disk();      ///< what gives files their names at the end
+  /// Called on each rank when it begins a phase; "wait": it has done its part, others have not. For benchmarks.
+  std::function<void(const char* phase)> on_phase = [](const char*) {};
 
   /// What decides the shards' content, for the report, and to know an interrupted build by.
   nlohmann::ordered_json to_json() const;
