@@ -1,11 +1,12 @@
 #pragma once
-// Two parts of `eddy-bench corpus`: MinHash on one core, and the whole stage of eddy-shard on the ranks of mpiexec
-// beside one of them alone.
+// The part of `eddy-bench corpus` that compares documents: MinHash on one core.
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+/// Some 20,000 words of 2 to 11 letters, the frequent ones short, in sentences; no two documents alike.
+std::string made_text(std::uint64_t seed, std::uint64_t words);
 /// Documents of made-up words, as one JSON line {"text"} each: what the bench and tests/reference/bench_minhash.py
 /// read.
 std::string made_documents(std::uint64_t documents, std::uint64_t words);
@@ -14,6 +15,5 @@ std::string made_documents(std::uint64_t documents, std::uint64_t words);
 /// of `passes`, processor time of this thread.
 nlohmann::ordered_json bench_minhash(const std::vector<std::string>& texts, int passes);
 
-/// `eddy-bench corpus-minhash [--jsonl FILE]` and `eddy-bench corpus-stage` (also under mpiexec).
+/// `eddy-bench corpus-minhash [--jsonl FILE]`.
 int bench_corpus_minhash(const std::vector<std::string>& arguments);
-int bench_corpus_stage(const std::vector<std::string>& arguments);

@@ -12,6 +12,7 @@
 #ifdef EDDY_BENCH_CORPUS
 #include "bench_corpus_extract.h"
 #include "bench_corpus_minhash.h"
+#include "bench_corpus_stage.h"
 #endif
 #include "bench_kernels.h"
 #include "bench_shard.h"

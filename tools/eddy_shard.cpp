@@ -15,6 +15,7 @@
 #include "comm/session.h"
 #include "io/run_lock.h"
 #include "shard/build.h"
+#include "shard/gather.h"
 #include "shard_commands.h"
 #include "tokenizer_commands.h"
 
@@ -134,19 +135,22 @@ int build_main(comm::Session& session, const std::vector<std::string>& arguments
   for (const std::string& w : weights) o.weights.push_back(shard::parse_weight(w));
   if (!o.task_field.empty() && o.pairs.kinds.empty())
     fail_input("make-task needs pairs to ask for: name some by pairs.kinds (definition theorem, say)");
+  if (options.given("fold") && o.split.folds == 0)
+    fail_input("fold = {} without folds: say by folds how many there are", o.split.fold);
   o.tokenizer = tokenizer;
   o.out = out;
   o.stop = &stop_asked;
   for (const int signal : {SIGTERM, SIGUSR1}) std::signal(signal, [](int) { stop_asked = true; });
   session.set_timeout(0);           // ranks wait for the one with the longest document
   std::optional<io::RunLock> lock;  // two runs into one directory would remove each other's work
-  if (session.rank() == 0) {
+  shard::together(session.world(), [&] {
+    if (session.rank() != 0) return;
     while (out.size() > 1 && out.ends_with('/')) out.pop_back();
     const std::filesystem::path file = std::filesystem::absolute(out + ".lock");
     std::error_code ignored;
     if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), ignored);
     lock.emplace(file, this_process());
-  }
+  });
   const auto sets = shard::build_sets(session.world(), o);
   if (session.rank() == 0) print_summary(sets, o);
   return 0;

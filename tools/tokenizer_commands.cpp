@@ -96,16 +96,21 @@ int train_tokenizer_main(const std::vector<std::string>& arguments) {
   std::vector<std::string> input, special;
   std::int64_t vocab_size = 0;
   std::string out;
+  bool overwrite = false;
   Options options("eddy-shard train-tokenizer", "--input PATH... --vocab-size N --out tokenizer.json",
                   "Trains a byte-level BPE with DeepSeek-V3's splits; Hugging Face's tokenizers reads the result.");
   options.add("input", &input, "files (.tex .md .txt .pdf .jsonl), and folders which are searched", {.required = true});
   options.add("vocab-size", &vocab_size, "tokens in all: added tokens, the 256 bytes, merges",
               {.min = 0, .required = true});
   options.add("out", &out, "the file to write", {.required = true});
+  options.add("overwrite", &overwrite, "replace a file that is there");
   options.add("special", &special,
               "added tokens, ids from 0 (default: DeepSeek-R1's BOS, EOS, padding, user, assistant, "
               "<think>, </think>)");
   if (!options.parse(arguments)) return 0;
+  if (fs::is_directory(out)) fail_input("--out {}: it is a folder; name a file", out);
+  if (!overwrite && fs::exists(out))
+    fail_input("--out {}: it is there already: choose another name, or give --overwrite to replace it", out);
   tokenize::BpeTrainer trainer(static_cast<std::size_t>(vocab_size), added_tokens(special));
   const std::uint64_t bytes = add_documents(input, trainer);
   const std::string file = trainer.finish();

@@ -157,35 +157,63 @@ std::vector<Fate> fates_of(std::size_t documents, const std::vector<PlannedShard
   return fates;
 }
 
+/// Of a build with nothing left to write: rank 0 gives what names are missing, and all get the manifests.
+std::vector<BuiltSet> finish_sets(comm::Communicator& world, std::optional<OutputDirectory>& out,
+                                  const fs::path& where) {
+  json told = json::array();
+  together(world, [&] {
+    if (!out) return;
+    const bool was_complete = out->state() == OutputDirectory::State::complete;
+    for (const BuiltSet& set : out->finish()) told.push_back({set.name, manifest_text(set.manifest)});
+    if (was_complete) log::info("{}: complete, by this very command: nothing is to be done", where.string());
+  });
+  std::vector<BuiltSet> built;
+  for (const json& set : json::parse(tell(world, told.dump())))
+    built.push_back({set.at(0), parse_manifest(set.at(1), where.string())});
+  return built;
+}
+
 }  // namespace
 
 std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& given) {
   BuildOptions o = given;
   if (!o.grobid.url.empty())  // by every rank: each will ask it
     together(world, [&] { o.grobid_version = extract::Grobid(o.grobid, o.stop).version(); });
+  const auto& phase = o.on_phase;
+  phase("list");
   const InputList list = shared_inputs(world, o.inputs);
   const std::vector<std::string> sets = set_names(o);
   std::optional<tokenize::Tokenizer> tokenizer;
   std::optional<OutputDirectory> out;
+  phase("open");
   together(world, [&] {
     tokenizer.emplace(tokenize::Tokenizer::load(o.tokenizer));
     split_of(0, o.split);
     o.dedup.minhash.validate();
-    if (world.rank() == 0) out.emplace(o.out, o.overwrite, fingerprint(o, list, *tokenizer));
+    if (world.rank() != 0) return;
+    check_apart(o.inputs, o.out);
+    out.emplace(o.out, o.overwrite, fingerprint(o, list, *tokenizer), *o.files);
   });
+  std::int32_t written = out && out->state() >= OutputDirectory::State::prepared;
+  world.broadcast(&written, 1, Dtype::i32, 0);
+  if (written) return finish_sets(world, out, o.out);
   const fs::path partial = OutputDirectory::partial(o.out);
   const std::vector<Unit> units = make_units(list.files, o.slice_bytes);
   try {
+    phase("read");
     read_units(world, partial, o, list, units, *tokenizer);
+    phase("gather");
     ReadDocuments read = gather_documents(world, partial, units.size());
     if (read.tally.documents() == 0)
       fail_input("the inputs hold no usable document; rejected: {}",
                  make_report(o, list, units, read.tally).at("rejected").dump());
+    phase("duplicates");
     const std::vector<std::uint32_t> kept = find_duplicates(world, partial, o, read);
 
     std::vector<PlannedShard> plan;
     ordered_json report;
     Lists lists;
+    phase(world.rank() == 0 ? "plan" : "wait");
     together(world, [&] {
       if (world.rank() != 0) return;
       const std::vector<std::uint64_t> lines_before = read.tally.lines_before(units);
@@ -193,6 +221,7 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
       const std::vector<Drop> drops = list_drops(read.records, kept, list, units, lines_before, read.tally);
       plan = plan_shards(read.records, o.split, o.shard_tokens);
       const std::vector<Fate> fates = fates_of(documents, plan, read.records, read.first);
+      phase("lists");
       lists = write_lists(partial, {list, units, read.places, read.first, lines_before, fates, drops, o.task_field,
                                     o.split.test > 0 ? Split::test : Split::validation});
       report = make_report(o, list, units, read.tally);
@@ -201,26 +230,30 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
       for (const std::string& set : sets) fs::create_directories(partial / set);
     });
     plan = from_bytes<PlannedShard>(tell(world, as_bytes(plan)));
-    report = ordered_json::parse(tell(world, report.dump(-1, ' ', false, ordered_json::error_handler_t::replace)));
+    phase("write");
     const auto mine = hand_out(world, plan, read.records);
     std::vector<DocumentRecord>().swap(read.records);
     std::vector<ShardEntry> entries;
     together(world,
              [&] { entries = write_shards(world, partial, sets, plan, mine, list, units, read.places, *tokenizer); });
+    phase("wait");
     entries = share_entries(world, entries);
+    phase(world.rank() == 0 ? "names" : "wait");
 
-    std::vector<BuiltSet> built;
-    for (std::size_t s = 0; s < sets.size(); ++s) {
-      BuiltSet set{sets[s], {.tokenizer_hash = tokenizer->hash(), .vocab_size = tokenizer->vocab_size(), .shards = {}}};
-      for (const ShardEntry& e : entries)
-        if (e.set == s) set.manifest.shards.push_back(e);
-      set.manifest.report = report;
-      if (!set.manifest.shards.empty()) built.push_back(std::move(set));
-    }
     together(world, [&] {
-      if (world.rank() == 0) out->commit(built, lists.files, tokenizer->file_bytes());
+      if (world.rank() != 0) return;
+      std::vector<BuiltSet> built;
+      for (std::size_t s = 0; s < sets.size(); ++s) {
+        BuiltSet set{sets[s],
+                     {.tokenizer_hash = tokenizer->hash(), .vocab_size = tokenizer->vocab_size(), .shards = {}}};
+        for (const ShardEntry& e : entries)
+          if (e.set == s) set.manifest.shards.push_back(e);
+        set.manifest.report = report;
+        if (!set.manifest.shards.empty()) built.push_back(std::move(set));
+      }
+      out->prepare(built, lists.files, tokenizer->file_bytes());
     });
-    return built;
+    return finish_sets(world, out, o.out);
   } catch (const Error& e) {
     if (out && e.status() != Exit::unusable) out->keep();
     throw;

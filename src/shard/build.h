@@ -8,7 +8,9 @@
 // 3. Duplicates are found by all ranks together (duplicates.h).
 // 4. Rank 0 sorts the records by place in the input, decides splits and cuts shards (plan.h).
 // 5. Each shard is written by one rank from the spill files, still below .partial (a file system shared by all ranks).
-// 6. When all are on disk rank 0 renames them; the manifests come last. A failure leaves nothing under a final name.
+// 6. When all are on disk rank 0 renames them (output.h); the manifests come last. A failure before leaves nothing
+// under
+//    a final name; a build that is killed meanwhile goes on with the renaming when it is started again.
 //
 // Memory: rank 0 keeps 88 bytes a document, the others nothing that grows but the list of input files.
 #include "comm/communicator.h"

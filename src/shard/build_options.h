@@ -3,11 +3,13 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "extract/grobid.h"
+#include "io/file_system.h"
 #include "shard/pairs.h"
 #include "shard/plan.h"
 #include "text/minhash.h"
@@ -66,6 +68,9 @@ struct BuildOptions {
   std::uint64_t keys_at_once = std::uint64_t{4}
                                << 20;       ///< duplicates' keys that a rank holds in memory (16 bytes each)
   const std::atomic<bool>* stop = nullptr;  ///< becomes true: the build ends with what it has committed
+  io::FileSystem* files = &io::disk();      ///< what gives files their names at the end
+  /// Called on each rank when it begins a phase; "wait": it has done its part, others have not. For benchmarks.
+  std::function<void(const char* phase)> on_phase = [](const char*) {};
 
   /// What decides the shards' content, for the report, and to know an interrupted build by.
   nlohmann::ordered_json to_json() const;

@@ -4,7 +4,9 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "shard/manifest.h"
+#include "io/file.h"
+#include "shard/format.h"
+#include "tokenize/tokenizer.h"
 
 namespace eddy::shard {
 namespace fs = std::filesystem;
@@ -15,6 +17,21 @@ void check_tokenizer(std::uint64_t shards_hash, const std::string& shards, std::
     fail_input(
         "{} was made with the tokenizer {}, {} is {}: use the tokenizer.json beside the shards, or make them again",
         shards, hex64(shards_hash), where, hex64(hash));
+}
+
+void check_tokenizer_file(const fs::path& dir, const Manifest& manifest, bool needed) {
+  const fs::path path = dir / kTokenizerName;
+  std::error_code none;
+  if (!fs::exists(path, none)) {
+    if (needed) fail_input("{}: missing: copy it again, or make the shards again", path.string());
+    return;
+  }
+  const std::string bytes = io::read_file(path);
+  check_tokenizer(manifest.tokenizer_hash, dir.string(), xxh3(bytes), path.string());
+  if (const std::size_t size = tokenize::Tokenizer::from_json(bytes, path.string()).vocab_size();
+      size != manifest.vocab_size)
+    fail_input("{}: has {} tokens where {} says {}", path.string(), size, (dir / kManifestName).string(),
+               manifest.vocab_size);
 }
 
 Corpus::Corpus(const std::vector<fs::path>& dirs, Split split) {
@@ -36,6 +53,9 @@ Corpus::Corpus(const std::vector<fs::path>& dirs, Split split) {
         fail_input("{}: not the shard that {} lists", path.string(), (dir / "manifest.json").string());
       check_tokenizer(shard.tokenizer_hash(), path.string(), shards_.front().tokenizer_hash(),
                       shards_.front().path().string());
+      if (shard.vocab_size() != manifest.vocab_size)
+        fail_input("{}: its header says a vocabulary of {} tokens, {} one of {}", path.string(), shard.vocab_size(),
+                   (dir / kManifestName).string(), manifest.vocab_size);
       first_.push_back(first_.back() + shard.documents());
       tokens_ += shard.tokens();
     }

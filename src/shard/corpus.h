@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "shard/manifest.h"
 #include "shard/shard.h"
 
 namespace eddy::shard {
@@ -43,5 +44,9 @@ class Corpus {
 /// Throws Error (status 2) unless the shards' tokenizer is this one: `where` names what was made with `hash`.
 void check_tokenizer(std::uint64_t shards_hash, const std::string& shards, std::uint64_t hash,
                      const std::string& where);
+
+/// Compares a directory's tokenizer.json with its manifest: its hash, and how many tokens it has. Throws Error (status
+/// 2) for another one; for none, where it is `needed`.
+void check_tokenizer_file(const std::filesystem::path& dir, const Manifest& manifest, bool needed);
 
 }  // namespace eddy::shard

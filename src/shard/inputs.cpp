@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "io/folder.h"
 #include "shard/paper.h"
 
 namespace eddy::shard {
@@ -14,11 +15,23 @@ namespace {
 
 constexpr const char* kPapers = "papers.jsonl";
 
-/// A crawl's store: papers.jsonl, whose first line is a paper.
+/// A crawl's store: papers.jsonl, whose first line is a paper. Throws Error (status 2) for the folder of a crawl that
+/// has no papers: a plain folder of .jsonl files it is not.
 bool is_store(const fs::path& folder) {
   std::ifstream in(folder / kPapers);
   std::string line;
-  return std::getline(in, line) && is_store_line(line);
+  const bool has_line = static_cast<bool>(std::getline(in, line));
+  if (has_line && is_store_line(line)) return true;
+  for (const char* name : {"records", "payloads", "state"})  // which every crawl makes at its begin
+    if (std::error_code none; !fs::is_directory(folder / name, none)) return false;
+  if (!fs::exists(folder / kPapers))
+    fail_input("input {}: a crawl that has not come to its {}: start eddy-crawl again, it goes on and ends with one",
+               folder.string(), kPapers);
+  if (!has_line)
+    fail_input("input {}: a crawl without papers ({} is empty): see its report.txt for what was left out, and why",
+               folder.string(), kPapers);
+  fail_input("input {}: the first line of its {} is no paper: start eddy-crawl again, it writes the file anew",
+             folder.string(), kPapers);
 }
 
 class Lister {
@@ -33,7 +46,7 @@ class Lister {
     const fs::path whole = fs::absolute(given).lexically_normal(),
                    path = whole.has_filename() ? whole : whole.parent_path();
     if (fs::is_directory(status)) {
-      if (is_store(path)) return file(path / kPapers, path.filename().string(), path, true);
+      if (is_store(path)) return store(path, path.filename().string());
       return folder(path, path.filename().string());
     }
     if (!extract::kind_of(path))
@@ -61,6 +74,9 @@ class Lister {
       const std::string leaf = at->path().filename().string();
       if (leaf.starts_with('.')) {
         at.disable_recursion_pending();
+      } else if (at->is_directory(error) && !at->is_symlink(error) && is_store(at->path())) {
+        at.disable_recursion_pending();
+        store(at->path(), (fs::path(name) / at->path().lexically_relative(root)).string());
       } else if (at->is_regular_file(error)) {
         if (extract::kind_of(at->path()))
           file(at->path(), (fs::path(name) / at->path().lexically_relative(root)).string(), root);
@@ -70,6 +86,7 @@ class Lister {
     }
     if (error) fail_input("input {}: {}", root.string(), error.message());
   }
+  void store(const fs::path& path, const std::string& name) { file(path / kPapers, name, path, true); }
   void file(const fs::path& path, const std::string& name, const fs::path& root, bool store = false) {
     if (several_ && !seen_.insert(fs::canonical(path).string()).second) return;
     std::error_code error;
@@ -89,6 +106,20 @@ InputList list_inputs(const std::vector<std::string>& inputs) {
   Lister lister(inputs.size() > 1);
   for (const std::string& i : inputs) lister.input(i);
   return lister.done();
+}
+
+void check_apart(const std::vector<std::string>& inputs, const fs::path& out) {
+  std::error_code ignored;
+  const fs::path to = fs::weakly_canonical(fs::absolute(out), ignored).lexically_normal() / "";
+  for (const std::string& input : inputs) {
+    if (!fs::is_directory(input, ignored)) continue;
+    const fs::path from = fs::canonical(input, ignored) / "";
+    if (io::is_within(to.parent_path(), from.parent_path()) || io::is_within(from.parent_path(), to.parent_path()))
+      fail_input(
+          "--out {} and --input {} lie within each other: what is written would be read by the next build; choose "
+          "another --out",
+          out.string(), input);
+  }
 }
 
 std::vector<Unit> make_units(const std::vector<InputFile>& files, std::uint64_t slice) {

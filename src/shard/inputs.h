@@ -1,6 +1,7 @@
 #pragma once
 // What to read: the files below the inputs, cut into units of work, shared out to the ranks.
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,8 +28,10 @@ struct InputList {
 
 /// Files below `inputs` (folders, entered recursively, and files); names that begin with a dot are left out, and so is
 /// a file that was met before. A folder that is a crawl's store (paper.h) gives its papers.jsonl, named as the folder.
-/// Throws Error (status 2) for an input that is not there or cannot be read.
+/// Throws Error (status 2) for an input that is not there or cannot be read, and for a crawl that has no papers yet.
 InputList list_inputs(const std::vector<std::string>& inputs);
+/// Throws Error (status 2) when `out` lies within an input folder, or one within it.
+void check_apart(const std::vector<std::string>& inputs, const std::filesystem::path& out);
 
 /// A piece of work: a whole file, or of a .jsonl file the lines that begin within [begin, end).
 struct Unit {

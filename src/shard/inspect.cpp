@@ -53,6 +53,7 @@ double masked_share(const Counts& c) {
 
 ordered_json inspect(const fs::path& dir, bool verify) {
   const Manifest manifest = read_manifest(dir);
+  if (verify) check_tokenizer_file(dir, manifest, true);
   ordered_json splits = ordered_json::object();
   std::unordered_map<std::uint64_t, Split> split_of_hash;
   for (Split split : {Split::train, Split::validation, Split::test}) {

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "io/file.h"
 #include "shard/format.h"
+#include "shard/shard.h"
 
 namespace eddy::shard {
 namespace fs = std::filesystem;
@@ -30,6 +31,13 @@ std::uint64_t parse_hex(const std::string& text, const std::string& file) {
   return value;
 }
 
+/// A whole number from 0 on: -1 would be taken for 2^64 - 1.
+std::uint64_t count_of(const ordered_json& j, const char* key, const std::string& file) {
+  const ordered_json& n = j.at(key);
+  if (!n.is_number_unsigned()) fail_input("{}: \"{}\" is {}, not a whole number from 0 on", file, key, n.dump());
+  return n.get<std::uint64_t>();
+}
+
 ShardEntry parse_entry(const ordered_json& j, const std::string& file) {
   ShardEntry e;
   e.file = j.at("file").get<std::string>();
@@ -38,8 +46,8 @@ ShardEntry parse_entry(const ordered_json& j, const std::string& file) {
   const auto split = std::find(kSplitNames.begin(), kSplitNames.end(), j.at("split").get<std::string>());
   if (split == kSplitNames.end()) fail_input("{}: {}: unknown split", file, e.file);
   e.split = static_cast<Split>(split - kSplitNames.begin());
-  e.counts = {j.at("documents"), j.at("tokens"), j.at("targets")};
-  e.bytes = j.at("bytes");
+  e.counts = {count_of(j, "documents", file), count_of(j, "tokens", file), count_of(j, "targets", file)};
+  e.bytes = count_of(j, "bytes", file);
   e.xxh3 = parse_hex(j.at("xxh3"), file);
   return e;
 }
@@ -54,8 +62,11 @@ Manifest read_manifest(const fs::path& dir) {
                dir.string());
   if (!fs::exists(path))
     fail_input("{}: no {}: not a directory of eddy-shard, or one it did not finish", dir.string(), kManifestName);
-  const std::string file = path.string();
-  const auto j = parse_json<ordered_json>(io::read_file(path), file);
+  return parse_manifest(io::read_file(path), path.string());
+}
+
+Manifest parse_manifest(const std::string& text, const std::string& file) {
+  const auto j = parse_json<ordered_json>(text, file);
   try {
     if (j.at("format") != kFormatName) fail_input("{}: not a manifest of eddy-shard", file);
     if (j.at("schema_version") != kSchemaVersion)
@@ -63,7 +74,8 @@ Manifest read_manifest(const fs::path& dir) {
                  kSchemaVersion);
     Manifest m;
     m.tokenizer_hash = parse_hex(j.at("tokenizer").at("xxh3"), file);
-    m.vocab_size = j.at("tokenizer").at("vocab_size");
+    m.vocab_size = count_of(j.at("tokenizer"), "vocab_size", file);
+    check_vocab_size(m.vocab_size, file + ": vocab_size");
     for (const auto& entry : j.at("shards")) m.shards.push_back(parse_entry(entry, file));
     m.report = j.at("report");
     return m;
@@ -72,7 +84,7 @@ Manifest read_manifest(const fs::path& dir) {
   }
 }
 
-void write_manifest(const fs::path& dir, const Manifest& m) {
+std::string manifest_text(const Manifest& m) {
   ordered_json shards = ordered_json::array();
   for (const ShardEntry& e : m.shards)
     shards.push_back({{"file", e.file},
@@ -87,7 +99,11 @@ void write_manifest(const fs::path& dir, const Manifest& m) {
                           {"tokenizer", {{"xxh3", hex64(m.tokenizer_hash)}, {"vocab_size", m.vocab_size}}},
                           {"shards", shards},
                           {"report", m.report}};
-  io::write_file(dir / kManifestName, j.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  return j.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+void write_manifest(const fs::path& dir, const Manifest& m) {
+  io::write_file(dir / kManifestName, manifest_text(m));
 }
 
 std::array<Counts, 3> counts_by_split(const std::vector<ShardEntry>& shards) {

@@ -37,6 +37,9 @@ struct Manifest {
 
 /// Throws Error (status 2) naming the directory or file: missing, unfinished, malformed, of another schema version.
 Manifest read_manifest(const std::filesystem::path& dir);
+/// The same of a file's text; `file` names it in errors.
+Manifest parse_manifest(const std::string& text, const std::string& file);
+std::string manifest_text(const Manifest& manifest);
 void write_manifest(const std::filesystem::path& dir, const Manifest& manifest);
 
 std::array<Counts, 3> counts_by_split(const std::vector<ShardEntry>& shards);

@@ -4,11 +4,13 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "io/file.h"
 #include "shard/format.h"
 
 namespace eddy::shard {
 namespace fs = std::filesystem;
+using nlohmann::json;
 namespace {
 
 /// True for the names that a build gives: "train-00000.h5".
@@ -35,9 +37,27 @@ bool is_list_name(const std::string& name) {
          (name.starts_with("task-") && name.ends_with(".jsonl"));
 }
 
+/// `.build`: what a build was told, its sets, and its files in the order in which they get their names.
+struct Record {
+  std::string run{};
+  std::vector<std::string> sets{}, files{};
+};
+Record read_record(const fs::path& path) {
+  if (const std::string text = content(path); !text.empty()) {
+    const auto j = parse_json<json>(text, path.string());
+    try {
+      return {j.at("run"), j.at("sets"), j.at("files")};
+    } catch (const json::exception& e) {
+      fail_input("{}: {}", path.string(), e.what());
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
-OutputDirectory::OutputDirectory(fs::path dir, bool overwrite, const std::string& fingerprint) : dir_(std::move(dir)) {
+OutputDirectory::OutputDirectory(fs::path dir, bool overwrite, const std::string& fingerprint, io::FileSystem& files)
+    : dir_(std::move(dir)), fingerprint_(fingerprint), files_(files) {
   std::error_code error;
   const fs::file_status status = fs::status(dir_, error);
   if (fs::exists(status) && !fs::is_directory(status)) fail_input("--out {}: it is not a directory", dir_.string());
@@ -46,6 +66,17 @@ OutputDirectory::OutputDirectory(fs::path dir, bool overwrite, const std::string
     if (error) fail_input("--out {}: cannot be made: {}", dir_.string(), error.message());
     made_ = true;
   }
+  const fs::path from = partial(dir_);
+  const bool ours = content(from / kRun) == fingerprint;
+  if (ours && fs::exists(from / kBuildName, error)) {
+    state_ = State::prepared;
+    return;
+  }
+  if (!overwrite && read_record(dir_ / kBuildName).run == fingerprint) {
+    state_ = State::complete;
+    keep_ = !ours;  // what another build has begun is left to it
+    return;
+  }
   if (!overwrite)
     for (const auto& entry : fs::directory_iterator(dir_, error))
       if (entry.path().filename() != ".partial")
@@ -53,9 +84,8 @@ OutputDirectory::OutputDirectory(fs::path dir, bool overwrite, const std::string
             "--out {}: it is not empty (it holds {}): choose another directory, or give --overwrite to replace the "
             "shards in it",
             dir_.string(), entry.path().filename().string());
-  const fs::path from = partial(dir_);
-  resumed_ = content(from / kRun) == fingerprint;
-  if (resumed_) return;
+  state_ = ours ? State::resumed : State::fresh;
+  if (ours) return;
   fs::remove_all(from, error);  // what a killed run of another kind left
   fs::create_directory(from, error);
   if (error) fail_input("--out {}: cannot be written: {}", dir_.string(), error.message());
@@ -76,30 +106,94 @@ void OutputDirectory::keep() {
       keep_ = true;
 }
 
-void OutputDirectory::commit(const std::vector<BuiltSet>& sets, const std::vector<std::string>& lists,
-                             std::string_view tokenizer_json) {
+void OutputDirectory::prepare(const std::vector<BuiltSet>& sets, const std::vector<std::string>& lists,
+                              std::string_view tokenizer_json) {
   const fs::path from = partial(dir_);
-  for (const BuiltSet& set : sets) {  // all that needs room on the disk comes before any final name
-    fs::create_directories(dir_ / set.name);
-    io::write_file(from / set.name / kTokenizerName, tokenizer_json);
-    write_manifest(from / set.name, set.manifest);
-  }
-  std::vector<fs::path> old;
-  for (const fs::path& folder : {dir_, dir_ / kTextSet, dir_ / kPairSet}) {
-    if (!fs::is_directory(folder)) continue;
-    fs::remove(folder / kManifestName);  // from here on the directory is not a finished one
-    for (const auto& entry : fs::directory_iterator(folder))
-      if (const std::string name = entry.path().filename().string(); is_shard_name(name) || is_list_name(name))
-        old.push_back(entry.path());
-  }
-  for (const fs::path& path : old) fs::remove(path);
-  for (const std::string& list : lists) fs::rename(from / list, dir_ / list);
+  Record record{fingerprint_, {}, lists};
+  std::vector<std::string> last;
   for (const BuiltSet& set : sets) {
-    for (const ShardEntry& shard : set.manifest.shards)
-      fs::rename(from / set.name / shard.file, dir_ / set.name / shard.file);
-    io::rename_durably(from / set.name / kTokenizerName, dir_ / set.name / kTokenizerName);
-    io::rename_durably(from / set.name / kManifestName, dir_ / set.name / kManifestName);
+    io::write_synced(files_, from / set.name / kTokenizerName, tokenizer_json);
+    io::write_synced(files_, from / set.name / kManifestName, manifest_text(set.manifest));
+    files_.sync_folder((from / set.name / "").parent_path());
+    record.sets.push_back(set.name);
+    const auto name = [&](const std::string& file) { return (fs::path(set.name) / file).string(); };
+    for (const ShardEntry& shard : set.manifest.shards) record.files.push_back(name(shard.file));
+    record.files.push_back(name(kTokenizerName));
+    last.push_back(name(kManifestName));
   }
+  files_.sync_folder(from);
+  record.files.insert(record.files.end(), last.begin(), last.end());
+  const json j{{"run", record.run}, {"sets", record.sets}, {"files", record.files}};
+  const fs::path unfinished = from / (std::string(kBuildName) + ".tmp");
+  io::write_synced(files_, unfinished, j.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+  io::rename_durably(files_, unfinished, from / kBuildName);
+  state_ = State::prepared;
+}
+
+std::vector<BuiltSet> OutputDirectory::finish() {
+  if (state_ == State::prepared) give_names();
+  std::vector<BuiltSet> built;
+  for (const std::string& set : read_record(dir_ / kBuildName).sets) {
+    built.push_back({set, read_manifest(dir_ / set)});
+    for (const ShardEntry& shard : built.back().manifest.shards) {
+      std::error_code error;
+      const fs::path path = dir_ / set / shard.file;
+      if (const std::uintmax_t bytes = fs::file_size(path, error); error || bytes != shard.bytes)
+        fail_input("{}: {}, though a complete build has written it: give --overwrite to build it again", path.string(),
+                   error ? "missing" : "of another size");
+    }
+  }
+  return built;
+}
+
+void OutputDirectory::give_names() {
+  keep_ = true;
+  const Record record = read_record(partial(dir_) / kBuildName);
+  for (const std::string& set : record.sets)
+    if (!set.empty()) files_.make_folder(dir_ / set);
+  remove_old(record.files);
+  const auto manifests = record.files.end() - static_cast<std::ptrdiff_t>(record.sets.size());
+  std::for_each(record.files.begin(), manifests, [&](const std::string& name) { give_name(name); });
+  sync_folders();
+  std::for_each(manifests, record.files.end(), [&](const std::string& name) { give_name(name); });
+  sync_folders();
+  io::rename_durably(files_, partial(dir_) / kBuildName, dir_ / kBuildName);
+  state_ = State::complete;
+  keep_ = false;
+}
+
+/// Files of an earlier build; where new ones of the same name come, these take their place.
+void OutputDirectory::remove_old(const std::vector<std::string>& names) {
+  files_.remove(dir_ / kBuildName);  // from here on the directory is not a complete one
+  std::vector<fs::path> old;
+  for (const std::string set : {"", kTextSet, kPairSet}) {
+    const fs::path folder = dir_ / set;
+    if (!fs::is_directory(folder)) continue;
+    if (fs::exists(partial(dir_) / set / kManifestName) ||
+        std::find(names.begin(), names.end(), (fs::path(set) / kManifestName).string()) == names.end())
+      files_.remove(folder / kManifestName);
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const std::string file = entry.path().filename().string(), name = (fs::path(set) / file).string();
+      if ((is_shard_name(file) || is_list_name(file)) && std::find(names.begin(), names.end(), name) == names.end())
+        old.push_back(entry.path());
+    }
+  }
+  sync_folders();
+  for (const fs::path& path : old) files_.remove(path);
+}
+
+void OutputDirectory::give_name(const std::string& name) {
+  const fs::path from = partial(dir_) / name, to = dir_ / name;
+  if (fs::exists(from)) return files_.rename(from, to);
+  if (fs::exists(to)) return;  // by the build that was killed
+  keep_ = false;               // nothing can be finished from this
+  fail_run("{}: it was written, and is neither here nor in {}: start again with --overwrite", to.string(),
+           partial(dir_).string());
+}
+
+void OutputDirectory::sync_folders() {
+  for (const std::string set : {"", kTextSet, kPairSet})
+    if (const fs::path folder = (dir_ / set / "").parent_path(); fs::is_directory(folder)) files_.sync_folder(folder);
 }
 
 }  // namespace eddy::shard

@@ -1,6 +1,8 @@
 #include "shard/paper.h"
 
 #include <fcntl.h>
+#include <fmt/ranges.h>
+#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,6 +61,13 @@ std::uint64_t key_of(std::string_view kind, std::string_view name) {
   return mix(xxh3(kind), xxh3(name));
 }
 
+std::string sha256(std::string_view bytes) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned length = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), digest, &length, EVP_sha256(), nullptr) != 1) fail_run("SHA-256 failed");
+  return fmt::format("{:02x}", fmt::join(digest, digest + length, ""));
+}
+
 }  // namespace
 
 std::uint64_t Paper::split_key() const {
@@ -109,6 +118,7 @@ Paper parse_paper(std::string_view text, const std::string& where) {
     at.offset = offset;
     at.bytes = bytes;
     at.pdf = text_of(*payload, "kind") == "pdf";
+    at.sha256 = text_of(*payload, "sha256");
     p.payload = at;
   }
   return p;
@@ -134,6 +144,11 @@ extract::ArticleOutcome extract_paper(const Paper& paper, const fs::path& store,
     if (n <= 0) return reject("store: a payload cannot be read", path.string() + ": shorter than papers.jsonl says");
     done += static_cast<std::size_t>(n);
   }
+  if (!paper.payload->sha256.empty())
+    if (const std::string is = sha256(bytes); is != paper.payload->sha256)
+      return reject("store: a payload is damaged",
+                    fmt::format("{}, {} bytes from {} on: SHA-256 {}, papers.jsonl says {}", path.string(),
+                                bytes.size(), paper.payload->offset, is, paper.payload->sha256));
   try {
     return extract::extract_payload(bytes, pdf);
   } catch (const Error& e) {

@@ -2,8 +2,8 @@
 // What is known of the paper that documents come from, and the papers of a crawl's store.
 //
 // A store is a folder with papers.jsonl, one JSON object a line: "id", "title", "authors", "doi", "arxiv", "date",
-// "year", "fields", "abstract", "licence", …, and "payload": {"tar", "offset", "bytes", "kind"}, which names a stretch
-// of a tar file below the folder that holds the paper's sources or PDF, or null.
+// "year", "fields", "abstract", "licence", …, and "payload": {"tar", "offset", "bytes", "kind", "sha256"}, which names
+// a stretch of a tar file below the folder that holds the paper's sources or PDF, or null.
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -27,6 +27,7 @@ struct Paper {
     std::string tar;  ///< relative to the store
     std::uint64_t offset = 0, bytes = 0;
     bool pdf = false;
+    std::string sha256;  ///< of the bytes, hexadecimal; empty: not said
   };
   std::optional<Payload> payload;
 

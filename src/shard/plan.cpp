@@ -50,6 +50,7 @@ Split split_of(std::uint64_t key, const SplitFractions& f) {
   if (!(f.validation >= 0) || !(f.test >= 0) || f.validation + f.test > 1)
     fail_input("split.validation {} and split.test {}: give fractions from 0 to 1 that sum to at most 1", f.validation,
                f.test);
+  if (f.folds == 0 && f.fold > 0) fail_input("fold {} of none: say by folds how many there are", f.fold);
   if (f.folds == 1 || (f.folds > 0 && f.fold >= f.folds))
     fail_input("fold {} of {}: give at least 2 folds, and a fold from 0 to folds - 1", f.fold, f.folds);
   const double u = uniform(keyed(key, f));

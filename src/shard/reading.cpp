@@ -84,6 +84,7 @@ void read_units(comm::Communicator& world, const fs::path& folder, const BuildOp
         progress.update(cost[queue.dealt()], fmt::format("{} documents on rank 0", processor.documents()));
       }
       journal.close();
+      o.on_phase("wait");
     } catch (...) {
       queue.stop();  // the others end after what they are at, instead of working on for nothing
       throw;

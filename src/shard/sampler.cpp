@@ -85,15 +85,19 @@ void Sampler::Impl::add_pool(const std::vector<fs::path>& dirs) {
   if (!pools.empty())
     check_tokenizer(corpus.tokenizer_hash(), dirs.front().string(), pools.front().corpus.tokenizer_hash(),
                     pools.front().corpus.shards().front().path().string());
+  const auto is_mine = [&](std::size_t number) {  // to verify
+    return config.verify &&
+           number % static_cast<std::size_t>(config.verify_ranks) == static_cast<std::size_t>(config.verify_rank);
+  };
+  for (std::size_t d = 0; d < dirs.size(); ++d)
+    if (is_mine(d)) check_tokenizer_file(dirs[d], read_manifest(dirs[d]), false);
   std::size_t number = 0;
   for (const Shard& shard : corpus.shards()) {
     if (config.vocab_size > 0 && shard.max_token() >= config.vocab_size)
       fail_input(
           "{}: dataset '{}' holds token id {}; the model's vocabulary has {} entries: train a model with at least {}",
           shard.path().string(), kTokens, shard.max_token(), config.vocab_size, shard.vocab_size());
-    if (config.verify &&
-        number++ % static_cast<std::size_t>(config.verify_ranks) == static_cast<std::size_t>(config.verify_rank))
-      shard.verify();
+    if (is_mine(number++)) shard.verify();
   }
   Packing packing = pack_corpus(corpus, split == Split::train, mix(config.seed, 0x7061636b), config.seq_len);
   if (packing.rows() == 0)

@@ -40,8 +40,8 @@ struct SamplerConfig {
   std::uint64_t seed = 0;
   int global_batch = 1;          ///< rows a step, over all ranks
   std::uint64_t vocab_size = 0;  ///< the model's; a token id at or above it is an error
-  bool verify = true;   ///< compare the tokens' checksums at construction (the index's are always compared) ...
-  int verify_rank = 0;  ///< ... of every verify_ranks-th shard from this one on: the ranks share the reading
+  bool verify = true;   ///< compare checksums of tokens and tokenizer.json at construction (the index's always are) ...
+  int verify_rank = 0;  ///< ... of every verify_ranks-th file from this one on: the ranks share the reading
   int verify_ranks = 1;
 };
 

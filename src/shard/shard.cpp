@@ -6,12 +6,20 @@
 #include "base/hash.h"
 #include "io/hdf5.h"
 #include "shard/format.h"
+#include "tokenize/definition.h"
 
 namespace eddy::shard {
 namespace fs = std::filesystem;
 
 std::string shard_file_name(Split split, std::uint64_t index) {
   return fmt::format("{}-{:05}.h5", split_name(split), index);
+}
+
+void check_vocab_size(std::uint64_t size, const std::string& where) {
+  constexpr std::uint64_t kLargest = std::uint64_t{tokenize::kLargestTokenId} + 1;
+  if (size == 0 || size > kLargest)
+    fail_input("{}: a vocabulary of {} tokens, where there can be 1 to {}: it is damaged; make the shards again", where,
+               size, kLargest);
 }
 
 namespace {
@@ -69,6 +77,7 @@ Shard::Shard(fs::path path) : file_(std::move(path)) {
   split_ = static_cast<Split>(known - kSplitNames.begin());
   tokenizer_hash_ = root.read_u64("tokenizer_xxh3");
   vocab_size_ = root.read_u64("vocab_size");
+  check_vocab_size(vocab_size_, name + ": vocab_size");
   max_token_ = root.read_u64("max_token");
   if (max_token_ >= vocab_size_)
     fail_dataset(file_.path(), kTokens,

@@ -19,6 +19,9 @@ struct DocumentView {
   std::uint64_t hash;    ///< XXH3 of the content: what decided the split
 };
 
+/// Throws Error (status 2), naming `where`, for a size that no vocabulary has.
+void check_vocab_size(std::uint64_t size, const std::string& where);
+
 /// Immutable, and safe to use from several threads.
 class Shard {
  public:

@@ -1,10 +1,16 @@
 // eddy-shard from outside: exit statuses, messages, nothing lost; documents of every kind through to inspect and
 // sample.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "catch.h"
 #include "made_tokenizer.h"
 #include "support.h"
+#include "synthetic_store.h"
 
 using eddy_test::read_file;
 using eddy_test::run;
@@ -163,4 +169,128 @@ TEST_CASE("a full disk leaves the old shards, and no new name") {
   CHECK(read_file(i.dir / "out" / "train-00000.h5") == shard);
   CHECK_FALSE(fs::exists(i.dir / "out" / ".partial"));
   CHECK(limited("unlimited").status == 0);
+}
+
+TEST_CASE("a tokenizer.json that is not the shards' own is found by inspect") {
+  const Inputs i;
+  REQUIRE(run(i.command()).status == 0);
+  const fs::path file = i.dir / "out" / "tokenizer.json";
+  const auto refused = [&](const std::string& part) {
+    const RunResult r = run({"eddy-shard", "inspect", i.out});
+    INFO(r.err);
+    CHECK(r.status == 2);
+    CHECK(has(r.err, "out/tokenizer.json"));
+    CHECK(has(r.err, part));
+  };
+  write_file(file, eddy_test::tokenizer_json(280));
+  refused("was made with the tokenizer");
+  fs::remove(file);
+  refused("missing");
+  CHECK(run({"eddy-shard", "inspect", i.out, "--verify=false"}).status == 0);
+  write_file(file, eddy_test::tokenizer_json());
+  CHECK(run({"eddy-shard", "inspect", i.out}).status == 0);
+}
+
+TEST_CASE("the same command again says that it is complete; another is refused") {
+  const Inputs i;
+  REQUIRE(run(i.command()).status == 0);
+  const std::string manifest = read_file(i.dir / "out" / "manifest.json");
+  for (const int ranks : {0, 2}) {
+    const RunResult again = run(i.command(), ranks);
+    INFO(again.err);
+    CHECK(again.status == 0);
+    CHECK(has(again.err, "out: complete, by this very command"));
+    CHECK(has(again.err, "train: 3 documents"));
+  }
+  CHECK(read_file(i.dir / "out" / "manifest.json") == manifest);
+  const RunResult other = run(i.command({"--shard-tokens", "7"}));
+  CHECK(other.status == 2);
+  CHECK(has(other.err, "give --overwrite"));
+  write_file(i.dir / "in" / "b.md", "another document of the sums");
+  CHECK(run(i.command()).status == 2);  // other input
+}
+
+TEST_CASE("a fold without folds is refused") {
+  const Inputs i;
+  for (const char* fold : {"0", "1"}) {
+    const RunResult r = run(i.command({"--fold", fold}));
+    CHECK(r.status == 2);
+    CHECK(has(r.err, "without folds"));
+    CHECK_FALSE(fs::exists(i.out));
+  }
+  CHECK(run(i.command({"--folds", "2", "--fold", "0"})).status == 0);
+}
+
+TEST_CASE("train-tokenizer leaves files that are there alone") {
+  const Inputs i;
+  const auto train = [&](const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> c{"eddy-shard", "train-tokenizer", "--input", i.in, "--vocab-size", "265", "--out", out};
+    c.insert(c.end(), more.begin(), more.end());
+    return run(c);
+  };
+  const std::string mine = (i.dir / "mine.json").string();
+  write_file(mine, "mine");
+  const RunResult refused = train(mine);
+  CHECK(refused.status == 2);
+  CHECK(has(refused.err, "mine.json: it is there already"));
+  CHECK(read_file(mine) == "mine");
+  CHECK(train(i.in, {"--overwrite"}).status == 2);  // a folder
+  CHECK(train(mine, {"--overwrite"}).status == 0);
+  CHECK(has(read_file(mine), "\"model\""));
+  CHECK(train((i.dir / "new.json").string()).status == 0);
+}
+
+TEST_CASE("two at a time do not write into one directory") {
+  const Inputs i;
+  for (int d = 0; d < 40; ++d)
+    write_file(i.dir / "in" / ("long" + std::to_string(d) + ".md"),
+               eddy_test::made_words(static_cast<std::uint64_t>(d), 9000));
+  const char* bin = std::getenv("EDDY_BIN_DIR");
+  std::vector<std::string> words = i.command();
+  words[0] = (fs::path(bin ? bin : "bin") / words[0]).string();
+  std::vector<char*> argv;
+  for (std::string& w : words) argv.push_back(w.data());
+  argv.push_back(nullptr);
+  const pid_t first = ::fork();
+  REQUIRE(first >= 0);
+  if (first == 0) {
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  int status = 0;
+  while (!fs::exists(i.out + "/.partial/run") && ::waitpid(first, &status, WNOHANG) == 0) ::usleep(200);
+  ::kill(first, SIGSTOP);  // it shall not end before the others have been refused
+  REQUIRE(::waitpid(first, &status, WUNTRACED) == first);
+  REQUIRE(WIFSTOPPED(status));
+  CHECK(fs::exists(i.out + ".lock"));
+  for (const auto& [more, ranks] : {std::pair(std::vector<std::string>{}, 0), {{"--overwrite"}, 0}, {{}, 2}}) {
+    const RunResult second = run(i.command(more), ranks);
+    INFO(second.err);
+    CHECK(second.status == 2);
+    CHECK(has(second.err, "in use by a live run"));
+    CHECK(has(second.err, "process " + std::to_string(first)));
+    CHECK(has(second.err, i.out + ".lock"));
+    CHECK(second.err.find("in use by") == second.err.rfind("in use by"));
+  }
+  CHECK(fs::exists(i.out + "/.partial/run"));
+  ::kill(first, SIGCONT);
+  REQUIRE(::waitpid(first, &status, 0) == first);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  CHECK_FALSE(fs::exists(i.out + ".lock"));
+  CHECK(run({"eddy-shard", "inspect", i.out}).status == 0);
+
+  const pid_t killed = ::fork();  // the lock of one that was killed is taken over
+  if (killed == 0) {
+    words.push_back("--overwrite");
+    argv.clear();
+    for (std::string& w : words) argv.push_back(w.data());
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  while (!fs::exists(i.out + ".lock")) ::usleep(200);
+  ::kill(killed, SIGKILL);
+  REQUIRE(::waitpid(killed, &status, 0) == killed);
+  REQUIRE(fs::exists(i.out + ".lock"));
+  CHECK(run(i.command({"--overwrite"})).status == 0);
 }

@@ -10,8 +10,10 @@
 #include "catch.h"
 #include "errors.h"
 #include "io/hdf5.h"
+#include "made_tokenizer.h"
 #include "shard/writer.h"
 #include "support.h"
+#include "tokenize/tokenizer.h"
 
 using namespace eddy::shard;
 using eddy_test::caught;
@@ -234,4 +236,40 @@ TEST_CASE("a flipped bit in the tokens is found at construction, or at the row w
   CHECK_NOTHROW(Sampler({{dir / "d", 0}}, Split::train, shared));
   shared.verify_rank = 1;
   CHECK_THROWS_AS(Sampler({{dir / "d", 0}}, Split::train, shared), eddy::Error);
+}
+
+TEST_CASE("a tokenizer.json beside the shards is the one they were made with, or is found not to be") {
+  TempDir dir;
+  const std::string made = eddy_test::tokenizer_json(), other = eddy_test::tokenizer_json(270);
+  const std::uint64_t size = eddy::tokenize::Tokenizer::from_json(made, "made").vocab_size();
+  const auto write = [&](const fs::path& at, std::uint64_t vocab_size) {
+    DatasetWriter w(at, eddy::xxh3(made), vocab_size);
+    w.add(Split::train, {1, 2, 3, 4});
+    w.finish();
+  };
+  write(dir / "d", size);
+  const auto open = [&](const SamplerConfig& c) { return caught([&] { Sampler({{dir / "d", 0}}, Split::train, c); }); };
+  SamplerConfig c = config(8);
+  CHECK(open(c).status == 0);  // none: shards made by other means
+  eddy_test::write_file(dir / "d/tokenizer.json", made);
+  CHECK(open(c).status == 0);
+  std::string damaged = made;
+  damaged[damaged.size() / 2] ^= 1;
+  for (const std::string& wrong : {damaged, other, std::string()}) {
+    eddy_test::write_file(dir / "d/tokenizer.json", wrong);
+    const auto found = open(c);
+    CHECK(found.status == 2);
+    CHECK(found.says((dir / "d/tokenizer.json").string()));
+    CHECK(found.says("was made with the tokenizer " + eddy::hex64(eddy::xxh3(made))));
+  }
+  c.verify = false;
+  CHECK(open(c).status == 0);
+  c.verify = true;
+  c.verify_ranks = 2;
+  c.verify_rank = 1;
+  CHECK(open(c).status == 0);  // rank 0's to read
+
+  write(dir / "d", size - 1);  // the shards' size of the vocabulary is not that tokenizer's
+  eddy_test::write_file(dir / "d/tokenizer.json", made);
+  CHECK(open(config(8)).says(fmt::format("has {} tokens where", size)));
 }

@@ -215,6 +215,25 @@ TEST_CASE("a directory of shards: cut by a budget, whole or refused") {
   const Caught mixed = caught([&] { Corpus({dir / "d", dir / "f"}, Split::train); });
   CHECK(mixed.status == 2);
   CHECK(mixed.says("was made with the tokenizer 0000000000000008"));
+  const std::string manifest = read_file(dir / "f/manifest.json");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = manifest;
+    changed.replace(changed.find(from), from.size(), to);
+    write_file(dir / "f/manifest.json", changed);
+    return caught([&] { Corpus({dir / "f"}, Split::train); });
+  };
+  CHECK(with("\"vocab_size\": 10", "\"vocab_size\": -1").says("\"vocab_size\" is -1, not a whole number from 0 on"));
+  CHECK(with("\"vocab_size\": 10", "\"vocab_size\": 1.5").says("\"vocab_size\" is 1.5"));
+  CHECK(with("\"vocab_size\": 10", "\"vocab_size\": 0").says("manifest.json: vocab_size: a vocabulary of 0 tokens"));
+  CHECK(with("\"vocab_size\": 10", "\"vocab_size\": 11").says("a vocabulary of 10 tokens, "));
+  CHECK(with("\"documents\": 2", "\"documents\": -2").says("\"documents\" is -2"));
+  write_file(dir / "f/manifest.json", manifest);
+  const std::uint64_t minus_one = ~std::uint64_t{0};
+  const fs::path shard = dir / "f/train-00000.h5";
+  edit_header(shard, "vocab_size", minus_one);
+  const Caught negative = caught([&] { Corpus({dir / "f"}, Split::train); });
+  CHECK(negative.status == 2);
+  CHECK(negative.says("train-00000.h5: vocab_size: a vocabulary of 18446744073709551615 tokens"));
   fs::resize_file(dir / "d" / "train-00003.h5", 100);
   CHECK(caught([&] { Corpus({dir / "d"}, Split::train); }).says("train-00003.h5: truncated"));
   fs::remove(dir / "d" / "train-00003.h5");

@@ -44,8 +44,9 @@ inline std::string made_paper(std::uint64_t seed, const std::string& title) {
 
 class StoreMaker {
  public:
-  /// Adds a paper whose payload are these bytes; `more` are further keys of its line.
-  void add(const std::string& id, const std::string& title, const std::string& bytes, nlohmann::json more = {}) {
+  /// Adds a paper whose payload are these bytes; `more` are further keys of its line, `of_payload` of its payload.
+  void add(const std::string& id, const std::string& title, const std::string& bytes, nlohmann::json more = {},
+           nlohmann::json of_payload = {}) {
     nlohmann::json j{{"id", id},
                      {"title", title},
                      {"authors", {"A. Author"}},
@@ -60,6 +61,7 @@ class StoreMaker {
                     {"offset", tar_.size()}, {"member", "m"}};
     tar_ += bytes;
     tar_.resize((tar_.size() + 511) / 512 * 512);
+    for (const auto& [key, value] : of_payload.items()) j["payload"][key] = value;
     for (const auto& [key, value] : more.items()) j[key] = value;
     lines_ += j.dump() + "\n";
   }
