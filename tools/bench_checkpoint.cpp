@@ -15,9 +15,13 @@
 #include "base/units.h"
 #include "checkpoint/saver.h"
 #include "comm/session.h"
+#include "device/gpu.h"
+#include "device/upload.h"
 #include "io/file.h"
+#include "kernels/elementwise/elementwise.h"
 #include "kernels/gemm/gemm.h"
 #include "tensor/tensor.h"
+#include "train/device.h"
 
 namespace eddy {
 namespace {
@@ -27,27 +31,27 @@ constexpr std::size_t kBlock = 8 << 20;  // dd's bs
 constexpr std::int64_t kColumns = 4096;
 constexpr const char* kPrefixes[] = {"model/", "optim.m/", "optim.v/"};
 
-/// This rank's part of a state like a run's: rows of a few tensors and of their moments, float32.
+/// This rank's part of a state like a run's: rows of a few tensors and of their moments, float32, where the stream
+/// runs.
 class State {
  public:
-  State(const comm::Communicator& world, std::uint64_t bytes) {
+  State(const comm::Communicator& world, std::uint64_t bytes, const device::Stream& stream) {
     const auto rows = static_cast<std::int64_t>(bytes / (3 * kTensors * kColumns * 4));
     const std::int64_t first = rows * world.rank() / world.size(), last = rows * (world.rank() + 1) / world.size();
     for (const char* prefix : kPrefixes)
       for (int i = 0; i < kTensors; ++i) {
-        tensors_.emplace_back(tensor::Shape{last - first, kColumns});
+        tensors_.emplace_back(tensor::Shape{last - first, kColumns}, Dtype::f32, stream);
         blocks_.push_back({fmt::format("{}layer.{}.weight", prefix, i), {rows, kColumns}, {first, 0}, tensors_.back()});
       }
-    change(0);
-  }
-  /// What a step does to it: other values everywhere.
-  void change(int step) {
-    std::uint32_t x = static_cast<std::uint32_t>(step) * 747796405u + 1;
-    for (auto& t : tensors_)
-      for (std::int64_t i = 0; i < t.view().numel(); ++i) {
+    tensor::Tensor values({last - first, kColumns});
+    std::uint32_t x = 1;
+    for (const auto& t : tensors_) {
+      for (std::int64_t i = 0; i < values.view().numel(); ++i) {
         x = x * 1664525u + 1013904223u;
-        t.f32()[i] = static_cast<float>(x >> 8);
+        values.f32()[i] = static_cast<float>(x >> 8);
       }
+      tensor::put(stream, values, t);
+    }
   }
   const std::vector<tensor::Slice>& blocks() const { return blocks_; }
   std::uint64_t bytes() const {
@@ -115,40 +119,94 @@ double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-/// Stands for training: products of matrices, some tens of milliseconds.
-struct Work {
-  tensor::Tensor a{{768, 768}}, b{{768, 768}}, c{{768, 768}};
-  Work() {
-    for (auto* t : {&a, &b})
-      for (std::int64_t i = 0; i < t->view().numel(); ++i) t->f32()[i] = static_cast<float>(i % 17) - 8;
+/// Stands for training: products of matrices and sums, some tens of milliseconds; a GPU is given some hundred kernels,
+/// small things from the host before them, and is waited for.
+class Work {
+ public:
+  explicit Work(device::Stream stream) : stream_(std::move(stream)) {
+    tensor::Tensor host({side(), side()});
+    for (std::int64_t i = 0; i < host.view().numel(); ++i) host.f32()[i] = static_cast<float>(i % 17) - 8;
+    for (auto* t : {&a_, &b_, &c_, &d_}) {
+      *t = tensor::Tensor({side(), side()}, stream_.on_gpu() ? Dtype::bf16 : Dtype::f32, stream_);
+      tensor::put(stream_, host, *t);
+    }
   }
   void step() {
-    for (int i = 0; i < 4; ++i) kernels::linear({}, a, b, c);
+    const int products = stream_.on_gpu() ? 120 : 4;
+    std::vector<std::int32_t> tokens(4096, 1);
+    for (int i = 0; i < products; ++i) {
+      if (i % 10 == 0) {
+        const device::Upload batch{tokens.data(), d_.view().data, tokens.size() * sizeof tokens[0]};
+        device::upload(stream_, {&batch, 1});
+      }
+      kernels::linear(stream_, a_, b_, c_);
+      if (stream_.on_gpu()) kernels::add(stream_, c_, d_);
+    }
+    stream_.synchronize();
   }
+
+ private:
+  std::int64_t side() const { return stream_.on_gpu() ? 4096 : 768; }
+  device::Stream stream_;
+  tensor::Tensor a_, b_, c_, d_;
 };
+
+/// Bytes a second from the GPU to page-locked memory: what bounds an asynchronous save's stall. All ranks at once, the
+/// slowest.
+double link_speed(comm::Communicator& world, const device::Stream& stream) {
+  constexpr std::int64_t kBytes = std::int64_t{1} << 30;
+  const tensor::Tensor from = tensor::Tensor::zeros({kBytes}, Dtype::u8, stream);
+  const device::PinnedBuffer to(kBytes);
+  std::vector<double> times;
+  for (int i = 0; i < 6; ++i)
+    times.push_back(seconds(world, [&] { device::copy_to_host(stream, from.view().data, to.data(), kBytes); }));
+  return static_cast<double>(kBytes) / *std::min_element(times.begin(), times.end());
+}
 
 struct Times {
   std::vector<double> dd_write, save, dd_read, load, stall, step, step_during;
+  double first_stall = 0, link_copy = 0;
 };
 
 struct Bench {
   comm::Communicator& world;
   fs::path dir;
   checkpoint::SaveOptions options;
+  bool on_gpu;
   State state;
   State loaded;
   checkpoint::Saver saver;
   Work work;
   Times t;
 
-  Bench(comm::Communicator& w, fs::path d, std::uint64_t bytes, const checkpoint::SaveOptions& o)
-      : world(w), dir(std::move(d)), options(o), state(w, bytes), loaded(w, bytes), saver(w) {}
+  Bench(comm::Communicator& w, fs::path d, std::uint64_t bytes, const checkpoint::SaveOptions& o,
+        const device::Stream& stream)
+      : world(w),
+        dir(std::move(d)),
+        options(o),
+        on_gpu(stream.on_gpu()),
+        state(w, bytes, stream),
+        loaded(w, bytes, {}),
+        saver(w, stream),
+        work(stream) {
+    if (!on_gpu) return;
+    t.link_copy = static_cast<double>(state.bytes()) / link_speed(world, stream);
+    world.all_reduce(&t.link_copy, 1, Dtype::f64, comm::Reduce::max);
+  }
+
+  checkpoint::Saver::Job job(const char* name, bool copy) const {
+    return {dir / name, {}, state.blocks(), options, copy, {}};
+  }
 
   void pass(int i) {
     const fs::path own = dir / fmt::format("dd-{}", world.rank()), path = dir / "step-00000001";
     const Aligned block;
     t.dd_write.push_back(seconds(world, [&] { write_like_dd(own, state.bytes(), block); }));
-    t.save.push_back(seconds(world, [&] { checkpoint::save(world, path, {}, state.blocks(), options); }));
+    t.save.push_back(seconds(world, [&] {
+      const double stall = seconds(world, [&] { saver.begin(job("step-00000001", on_gpu)); });
+      if (i == 0 && on_gpu) t.first_stall = stall;  // the memory of a GPU's copy is taken now
+      saver.wait();
+    }));
     forget(own);
     if (world.rank() == 0) forget_all(path);
     t.dd_read.push_back(seconds(world, [&] { read_like_dd(own, block); }));
@@ -162,7 +220,7 @@ struct Bench {
   void async_save(int i) {
     std::vector<double> usual, during;
     for (int k = 0; k < 10; ++k) usual.push_back(seconds(world, [&] { work.step(); }));
-    double stall = seconds(world, [&] { saver.begin({dir / "step-00000002", {}, state.blocks(), options, true, {}}); });
+    double stall = seconds(world, [&] { saver.begin(job("step-00000002", true)); });
     for (bool done = false; !done;) {
       bool busy = false;
       const double s = seconds(world, [&] { work.step(); });
@@ -171,9 +229,13 @@ struct Bench {
       world.all_reduce(&any, 1, Dtype::f64, comm::Reduce::max);
       busy = any > 0;
       if (busy) during.push_back(s);
-      done = saver.advance(busy, false);
+      const double agreeing = seconds(world, [&] { done = saver.advance(busy, false); });
+      if (!busy) stall += agreeing;
     }
-    if (i == 0) return;  // the copy's memory was taken then: later saves are what a run sees
+    if (i == 0) {  // a CPU's copy took its memory: later saves are what a run sees
+      if (!on_gpu) t.first_stall = stall;
+      return;
+    }
     t.stall.push_back(stall);
     t.step.push_back(median(usual));
     if (!during.empty()) t.step_during.push_back(median(during));
@@ -194,6 +256,11 @@ nlohmann::ordered_json figures(const Times& t, double bytes) {
   if (!t.stall.empty()) {
     j["async_stall_s"] = median(t.stall);
     j["async_stall_of_save"] = median(t.stall) / median(t.save);
+    j["async_first_stall_s"] = t.first_stall;
+    if (t.link_copy > 0) {
+      j["link_copy_s"] = t.link_copy;
+      j["async_stall_of_link_copy"] = median(t.stall) / t.link_copy;
+    }
   }
   if (!t.step_during.empty()) {
     j["step_s"] = median(t.step);
@@ -206,15 +273,17 @@ nlohmann::ordered_json figures(const Times& t, double bytes) {
 }  // namespace
 
 int bench_checkpoint(const std::vector<std::string>& arguments) {
-  std::string dir = fs::temp_directory_path().string(), size = "1GB";
+  std::string dir = fs::temp_directory_path().string(), size = "1GB", device = "auto";
   int passes = 5;
   bool json = false;
   checkpoint::SaveOptions how;
   Options options("eddy-bench checkpoint", "[--dir DIR] [--bytes 4GB] (also under mpirun)",
                   "Saving and loading a checkpoint beside dd with direct I/O and sync, and cold reading, of the same "
-                  "bytes; what an asynchronous save costs the steps.");
+                  "bytes; what an asynchronous save costs the steps, on a GPU beside the copy of the same bytes to "
+                  "page-locked memory.");
   options.add("dir", &dir, "a folder on the file system to measure; a folder of its own is made there, and removed");
   options.add("bytes", &size, "of the state, all ranks together");
+  options.add("run.device", &device, "where the state lies", {.choices = {"auto", "cpu", "cuda"}});
   options.add("passes", &passes, "medians are of so many", {.min = 2, .max = 1000});
   options.add("ranks-per-file", &how.ranks_per_file, "ranks that share a data file", {.min = 1});
   options.add("threads", &how.threads, "threads of a rank that write", {.min = 1});
@@ -225,13 +294,15 @@ int bench_checkpoint(const std::vector<std::string>& arguments) {
   comm::Session session;
   session.set_threads(0);
   auto& world = session.world();
+  train::Device place = train::choose_device(session, device);
+  train::open(place);
   const fs::path own = fs::path(dir) / "eddy-bench-checkpoint";
   if (world.rank() == 0) fs::create_directories(own);
   world.barrier();
   const std::uint64_t bytes = parse_bytes(size, "--bytes");
   nlohmann::ordered_json j;
   {
-    Bench bench(world, own, bytes, how);
+    Bench bench(world, own, bytes, how, place.stream);
     for (int i = 0; i < passes; ++i) bench.pass(i);
     double all = static_cast<double>(bench.state.bytes());
     world.all_reduce(&all, 1, Dtype::f64, comm::Reduce::sum);
@@ -245,15 +316,23 @@ int bench_checkpoint(const std::vector<std::string>& arguments) {
     return 0;
   }
   const auto rate = [&](const char* key) { return j["bytes"].get<double>() / j[key].get<double>() * 1e-9; };
-  fmt::print("{} on {} rank(s), medians of {}\n", bytes_text(j["bytes"].get<double>()), world.size(), passes);
+  fmt::print("{} on {} rank(s), {}, medians of {}\n", bytes_text(j["bytes"].get<double>()), world.size(),
+             place.on_gpu() ? place.name : "CPU", passes);
   fmt::print("saving {:.2f} GB/s, dd with direct I/O and sync {:.2f} GB/s: {:.0f}% (of the fastest passes: {:.0f}%)\n",
              rate("save_s"), rate("dd_write_s"), 100 * j["save_of_dd"].get<double>(),
              100 * j["best_save_of_dd"].get<double>());
   fmt::print("loading {:.2f} GB/s, dd of files not in memory {:.2f} GB/s: {:.0f}% (of the fastest passes: {:.0f}%)\n",
              rate("load_s"), rate("dd_read_s"), 100 * j["load_of_dd"].get<double>(),
              100 * j["best_load_of_dd"].get<double>());
-  fmt::print("an asynchronous save stalls {:.3f} s, {:.1f}% of a synchronous one\n", j["async_stall_s"].get<double>(),
-             100 * j["async_stall_of_save"].get<double>());
+  fmt::print("an asynchronous save stalls {:.3f} s, {:.1f}% of a synchronous one (the first of a run {:.3f} s)\n",
+             j["async_stall_s"].get<double>(), 100 * j["async_stall_of_save"].get<double>(),
+             j["async_first_stall_s"].get<double>());
+  if (j.contains("link_copy_s"))
+    fmt::print(
+        "copying the same bytes from the GPU at the link's {:.1f} GB/s takes {:.3f} s: the stall is {:.2f} times "
+        "that\n",
+        j["bytes"].get<double>() / world.size() / j["link_copy_s"].get<double>() * 1e-9, j["link_copy_s"].get<double>(),
+        j["async_stall_of_link_copy"].get<double>());
   if (j.contains("step_s"))
     fmt::print("a step takes {:.1f} ms, {:.1f} ms while a checkpoint is written: {:.2f} times\n",
                1e3 * j["step_s"].get<double>(), 1e3 * j["step_during_write_s"].get<double>(),

@@ -64,11 +64,15 @@ std::vector<tensor::Slice> HostCopy::take(const std::vector<tensor::Slice>& bloc
     const auto* from = static_cast<const char*>(blocks[i].view.data);
     const std::size_t bytes = blocks[i].view.bytes();
     out[i].view.data = base + at[i];
+    if (stream_.on_gpu()) {
+      if (bytes > 0) device::enqueue_to_host(stream_, from, base + at[i], bytes);
+      continue;
+    }
     for (std::size_t done = 0; done < bytes; done += kPart)
       parts.push_back({base + at[i] + done, from + done, std::min(kPart, bytes - done)});
   }
   if (stream_.on_gpu())
-    for (const Part& p : parts) device::copy_to_host(stream_, p.from, p.to, p.bytes);
+    stream_.synchronize();
   else
     parallel_for(threads, parts.size(),
                  [&](std::size_t i) { std::memcpy(parts[i].to, parts[i].from, parts[i].bytes); });

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "checkpoint/agree.h"
 #include "checkpoint/write.h"
 #include "io/file_system.h"
@@ -26,6 +27,8 @@ void be_nice() {
 }
 
 void prepare(io::FileSystem& files, const fs::path& dir, const fs::path& unfinished) {
+  std::error_code ignored;
+  if (fs::is_directory(dir, ignored) && fs::is_empty(dir, ignored)) files.remove(dir);  // holds nothing: no loss
   if (fs::exists(dir) && !is_checkpoint(dir))
     fail_input("{} exists and is no checkpoint; it is not overwritten", dir.string());
   io::remove_all(files, unfinished);
@@ -175,8 +178,13 @@ bool Saver::advance(bool any_busy, bool any_failed) {
   if (world_.rank() == 0)
     run([this] {
       plan_->manifest.meta = job_.meta;
+      if (job_.committing) job_.committing();
       commit(file_system(job_.options), unfinished_, job_.dir, plan_->manifest, job_.options.attachments);
-      if (job_.committed) job_.committed();
+      if (job_.committed) try {
+          job_.committed();
+        } catch (const std::exception& e) {
+          log::warning("{} stands, but {}", job_.dir.string(), e.what());
+        }
     });
   return false;
 }
@@ -193,7 +201,7 @@ void Saver::wait() {
 void save(comm::Communicator& world, const fs::path& dir, const nlohmann::json& meta,
           const std::vector<tensor::Slice>& owned, const SaveOptions& options) {
   Saver saver(world);
-  saver.begin({dir, meta, owned, options, false, {}});
+  saver.begin({dir, meta, owned, options, false, {}, {}});
   saver.wait();
 }
 

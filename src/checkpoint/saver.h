@@ -31,8 +31,10 @@ class Saver {
     /// The blocks are copied, and may change after wait_for_copy(); else they must stay as they are until the end.
     /// Those on a GPU are copied before begin() returns.
     bool copy = true;
-    /// Rank 0, on the thread, when the checkpoint has its name: what is to be deleted, for example. Its failure is the
-    /// save's.
+    /// Rank 0, on the thread: before attachments and manifest are written.
+    std::function<void()> committing;
+    /// Rank 0, on the thread, when the checkpoint has its name: what is to be deleted, for example. The checkpoint
+    /// stands then whatever comes: what is thrown here is logged as a warning.
     std::function<void()> committed;
   };
   /// Begins a save; none may be under way. Collective. Throws on every rank, as save().

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <cstring>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -93,6 +94,13 @@ PinnedBuffer::~PinnedBuffer() {
   (void)cudaFreeHost(data_);
 }
 
+void enqueue_to_host(const Stream& stream, const void* from, void* pinned, std::size_t bytes) {
+  if (stream.on_gpu())
+    check(cudaMemcpyAsync(pinned, from, bytes, cudaMemcpyDeviceToHost, native(stream)));
+  else if (bytes)
+    std::memcpy(pinned, from, bytes);
+}
+
 #else
 
 int gpu_count(std::string* why) {
@@ -113,6 +121,10 @@ PinnedBuffer::PinnedBuffer(std::size_t bytes) : data_(std::malloc(bytes ? bytes 
 }
 PinnedBuffer::~PinnedBuffer() {
   std::free(data_);
+}
+
+void enqueue_to_host(const Stream&, const void* from, void* pinned, std::size_t bytes) {
+  if (bytes) std::memcpy(pinned, from, bytes);
 }
 #endif
 

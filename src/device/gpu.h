@@ -42,4 +42,8 @@ class PinnedBuffer {
   std::size_t bytes_;
 };
 
+/// A copy from where the stream runs to page-locked memory, without waiting: done when the stream was synchronised,
+/// until when both sides must stay. Many short ones follow one another without a gap. On the CPU done at once.
+void enqueue_to_host(const Stream& stream, const void* from, void* pinned, std::size_t bytes);
+
 }  // namespace eddy::device

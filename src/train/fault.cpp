@@ -59,15 +59,16 @@ void FaultOptions::add_to(Options& o) {
         {.choices = {"none", "kill", "stop", "term", "int", "usr1", "segv", "abort", "exception", "hang", "disk_full",
                      "io_error", "slow_disk", "torn_write", "bit_flip", "lost_file", "lost_node", "power_loss"}});
   o.add("fault.where", &where,
-        "in a step's computation, in saving a checkpoint, or in deleting old ones (rank 0 does that); auto: step, and "
-        "saving for the kinds of files",
-        {.choices = {"auto", "step", "saving", "deleting"}});
+        "in a step's computation, in saving a checkpoint, in its last part, committing (manifest and name), or in "
+        "deleting old ones (both rank 0 does); auto: step, and saving for the kinds of files",
+        {.choices = {"auto", "step", "saving", "committing", "deleting"}});
   o.add("fault.step", &step, "the step, counted from 1, in which it happens, or the first one whose save may be hit",
         {.min = 1});
   o.add("fault.rank", &rank, "the rank to which it happens", {.min = 0});
   o.add("fault.after_ms", &after_ms, "milliseconds after the step's begin at which the signal comes", {.min = 0});
   o.add("fault.operation", &operation,
-        "saving, deleting: at which file operation, counted from 1 at the first save that may be hit", {.min = 1});
+        "saving, committing, deleting: at which file operation, counted from 1 at the first save that may be hit",
+        {.min = 1});
   o.add("fault.bytes", &bytes,
         "disk_full, torn_write: bytes that are still written; bit_flip: which byte of the write, modulo its size",
         {.min = 0});
@@ -77,10 +78,13 @@ void FaultOptions::add_to(Options& o) {
 void FaultOptions::validate(int ranks) const {
   if (kind == "none") return;
   if (rank >= ranks) fail_input("fault.rank = {}: the run has ranks 0 to {}", rank, ranks - 1);
-  if (after_ms > 0 && (signal_of(kind) == 0 || where == "saving" || where == "deleting"))
+  if (after_ms > 0 && (signal_of(kind) == 0 || (where != "auto" && where != "step")))
     fail_input("fault.after_ms goes with signals in a step, not with fault.kind = {}{}", kind,
                signal_of(kind) == 0 ? "" : ", fault.where = " + where);
-  if (where == "deleting" && rank != 0) fail_input("fault.where = deleting: rank 0 deletes; give fault.rank = 0");
+  if ((where == "deleting" || where == "committing") && rank != 0)
+    fail_input("fault.where = {}: rank 0 does that; give fault.rank = 0", where);
+  if (kind == "lost_node" && where == "committing")
+    fail_input("fault.kind = lost_node happens when the checkpoint stands: give fault.where = saving");
   if (of_files(kind) && where == "step")
     fail_input(
         "fault.kind = {} happens to files: give fault.where = saving{}", kind,
@@ -135,6 +139,10 @@ void Fault::at_saving(std::int64_t step) {
   saving_ = step;
   files_->restart();
   files_->count(options_.where == "saving" && step >= options_.step);
+}
+
+void Fault::at_committing() {
+  if (files_ && options_.where == "committing") files_->count(saving_ >= options_.step);
 }
 
 void Fault::at_deleting() {

@@ -129,9 +129,14 @@ void Loop::begin_save(bool last) {
   job.options.direct = c.direct;
   job.options.files = fault_.files();
   job.copy = p_.engine.stream().on_gpu() || (c.async && !last);
+  job.committing = [this] { fault_.at_committing(); };
   job.committed = [this, &c, path = job.dir] {
     fault_.at_deleting();
-    checkpoint::prune(p_.dir.checkpoints(), {c.keep, static_cast<std::uint64_t>(c.keep_every), path}, fault_.files());
+    try {
+      checkpoint::prune(p_.dir.checkpoints(), {c.keep, static_cast<std::uint64_t>(c.keep_every), path}, fault_.files());
+    } catch (const std::exception& e) {
+      fail_run("older ones could not be deleted: {}. The next save tries again", e.what());
+    }
   };
   fault_.at_saving(progress_.step);
   p_.session.set_timeout(p_.config.comm.while_files());
@@ -195,6 +200,7 @@ void Loop::saved() {
 void Loop::save_failed(const Error& e, bool bear) {
   saved_.ckpt_failed = ++failed_saves_;
   if (failed_saves_ > 1 && !bear) throw e;
+  if (p_.engine.groups().world->rank() != 0) return;  // all ranks know the same
   log::error("the checkpoint of step {} failed: {}. The run goes on, and ends if the next one fails as well",
              saving_step_, e.what());
 }

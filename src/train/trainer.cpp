@@ -153,6 +153,16 @@ std::int64_t steps_of(const Config& config, const shard::Sampler& sampler) {
       std::ceil(config.train.epochs * static_cast<double>(sampler.rows_per_epoch()) / config.train.global_batch));
 }
 
+/// A run that has gone beyond its end would leave a state that nobody asked for: refused before it is loaded.
+void check_steps(const fs::path& from, std::int64_t steps, const TrainOptions& given) {
+  const auto reached = checkpoint::Checkpoint(from).meta().value("step", std::int64_t{0});
+  if (reached > steps)
+    fail_input("{}, but the run has reached step {} ({}): give more to go on, or another run.dir to begin again",
+               given.steps > 0 ? fmt::format("train.steps = {}", steps)
+                               : fmt::format("train.epochs = {} are {} steps", given.epochs, steps),
+               reached, from.string());
+}
+
 void announce(const ModelChoice& choice, const Engine& engine, const Config& config, const shard::Sampler& data,
               std::int64_t steps) {
   std::int64_t parameters = 0;
@@ -194,6 +204,8 @@ int train(comm::Session& session, const Config& given, const std::string& config
   const shard::Sampler data = open_split(session, config, choice.config, config.data.train, shard::Split::train);
   const auto validation_data = open_validation(session, config, choice.config);
   check_tokenizer(config, data.tokenizer_hash());
+  const std::int64_t steps = steps_of(config, data);
+  if (from) on_rank_0(world, [&] { check_steps(*from, steps, config.train); });
   MemoryPlan memory(choice.config, layout, engine_options(config, choice.mtp), shape.micro_batch, shape.micro_batches);
   require_memory(session, device, memory, config.checkpoint.copies(device.on_gpu()));
 
@@ -208,7 +220,6 @@ int train(comm::Session& session, const Config& given, const std::string& config
 
   open(device);
   Engine engine(world, choice.config, layout, engine_options(config, choice.mtp), device.stream);
-  const std::int64_t steps = steps_of(config, data);
   const nlohmann::json bits = fingerprint(layout, threads, device.name, engine.store().dtype());
   const std::uint64_t hash_of_data = data_hash(config);
   Progress progress;
@@ -228,6 +239,7 @@ int train(comm::Session& session, const Config& given, const std::string& config
     if (device.on_gpu()) log::info("computing on {} in {}", device.name, config.train.dtype);
     announce(choice, engine, config, data, steps);
     if (from) log::info("resuming from {} after step {} of {}", from->string(), progress.step, steps);
+    if (progress.step == steps) log::info("all {} steps are done: there is nothing to do", steps);
   });
 
   Batches batches(shape, [&data](std::int64_t step, int index, shard::PackedRow& out) {
@@ -246,7 +258,8 @@ int train(comm::Session& session, const Config& given, const std::string& config
             progress);
   const Exit exit = loop.run();
   world.barrier();
-  if (exit == Exit::done) log::info("done: {} steps, checkpoints in {}", steps, dir.checkpoints().string());
+  if (exit == Exit::done && progress.step < steps)
+    log::info("done: {} steps, checkpoints in {}", steps, dir.checkpoints().string());
   return static_cast<int>(exit);
 }
 

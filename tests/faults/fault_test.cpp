@@ -21,15 +21,14 @@ using eddy_test::RunResult;
 namespace {
 
 constexpr int kRanks = 4, kSteps = 8;
-constexpr std::uint32_t kSaving = 200, kDeleting = 9;  // file operations of a rank in a save, about
-constexpr std::uint32_t kLast = 30;                    // of those the last, with syncing and the commit
+constexpr std::uint32_t kSaving = 195, kCommitting = 8, kDeleting = 6;  // file operations of a rank in a save, about
 
 class Job {
  public:
   explicit Job(const fs::path& data) : data_(data) {}
   RunResult start(const std::vector<std::string>& more = {}) const {
     std::vector<std::string> argv{"eddy-train",
-                                  "--model.config=tiny",
+                                  "--model.config=" + model(),
                                   "--data.train=" + data_.string(),
                                   "--run.dir=" + dir_.string(),
                                   "--train.seq_len=64",
@@ -61,6 +60,11 @@ class Job {
   }
 
  private:
+  /// By its file where that is known, so that the programs may lie anywhere.
+  static std::string model() {
+    const fs::path file = eddy_test::source_dir() / "configs/model/tiny.json";
+    return fs::exists(file) ? file.string() : "tiny";
+  }
   const eddy_test::TempDir temp_;
   fs::path data_, dir_ = temp_ / "run";
 };
@@ -91,31 +95,40 @@ struct Case {
 const std::vector<std::string> kProcess{"kill", "stop", "term", "int", "usr1", "segv", "abort", "exception", "hang"},
     kFiles{"disk_full", "io_error", "slow_disk", "torn_write", "bit_flip", "lost_file", "lost_node", "power_loss"};
 
-/// Each kind in turn; step, rank and moment at random.
+/// Where a kind can happen.
+std::vector<std::string> places(const std::string& kind) {
+  if (kind == "disk_full" || kind == "torn_write" || kind == "bit_flip") return {"saving", "committing"};
+  if (kind == "lost_node") return {"saving"};
+  if (std::find(kFiles.begin(), kFiles.end(), kind) != kFiles.end()) return {"saving", "committing", "deleting"};
+  return {"step", "saving", "committing", "deleting"};
+}
+
+/// Each kind in turn, and of each kind its places in turn; step, rank and moment at random.
 Case draw(int i) {
   const auto random = eddy::philox(11, static_cast<std::uint64_t>(i)),
              more = eddy::philox(12, static_cast<std::uint64_t>(i));
-  const auto turn = static_cast<std::size_t>(i) % (kProcess.size() + kFiles.size());
-  const bool of_files = turn >= kProcess.size();
-  Case c{of_files ? kFiles[turn - kProcess.size()] : kProcess[turn],
-         "saving",
+  const std::size_t kinds = kProcess.size() + kFiles.size(), turn = static_cast<std::size_t>(i) % kinds,
+                    round = static_cast<std::size_t>(i) / kinds;
+  const std::string kind = turn < kProcess.size() ? kProcess[turn] : kFiles[turn - kProcess.size()];
+  const auto allowed = places(kind);
+  Case c{kind,
+         allowed[(turn + round) % allowed.size()],
          1 + static_cast<int>(random[0] % kSteps),
          static_cast<int>(random[1] % kRanks),
          0,
          1,
          0};
-  const bool deletes =
-      !of_files || c.kind == "io_error" || c.kind == "slow_disk" || c.kind == "lost_file" || c.kind == "power_loss";
-  if (deletes && more[0] % 3 == 0) c.where = "deleting";
-  if (!of_files && more[0] % 3 == 1) c.where = "step";
   if (c.where == "step") {
     if (c.kind != "exception" && c.kind != "hang" && random[2] % 4 != 0) c.after_ms = 1 + random[3] % 60;
     return c;
   }
-  if (c.where == "deleting") c.rank = 0;
-  if (c.silent()) c.step = std::max(c.step, 3);  // there must be a checkpoint before the damaged one
-  if (c.kind != "lost_node") c.operation = 1 + more[1] % (c.where == "deleting" ? kDeleting : kSaving);
-  if (c.where == "saving" && c.operation > 1 && more[3] % 3 == 0) c.operation = kSaving - more[1] % kLast;
+  if (c.where != "saving") c.rank = 0;
+  if (c.silent()) c.step = std::max(c.step, 3);  // a checkpoint must stand before the damaged one
+  if (c.kind != "lost_node")
+    c.operation = 1 + more[1] % (c.where == "saving" ? kSaving : c.where == "committing" ? kCommitting : kDeleting);
+  // the manifest is the commit's only write: what waits for one must come before it
+  if (c.where == "committing" && (c.kind == "disk_full" || c.kind == "torn_write" || c.kind == "bit_flip"))
+    c.operation = 1 + more[1] % 3;
   if (c.kind == "disk_full" || c.kind == "torn_write" || c.kind == "bit_flip") c.bytes = more[2] % 5000;
   return c;
 }
@@ -156,7 +169,41 @@ struct Found {
 
 struct Tally {
   int runs = 0, struck = 0, borne = 0, damaged = 0, restarts = 0;
+  std::map<std::string, std::pair<int, int>> places;  // hit, drawn
 };
+
+constexpr const char* kPlaces[] = {"step", "saving", "committing", "deleting"};
+
+/// Kinds × places, "hit/drawn", and what came of it; below which operations of the commit and of deleting were hit.
+void print_table(const std::map<std::string, Tally>& tallies, const std::map<std::string, int>& operations) {
+  fmt::print("{:11}", "kind");
+  for (const char* place : kPlaces) fmt::print(" {:>10}", place);
+  fmt::print(" {:>10} {:>6} {:>9} {:>8}\n", "hit/drawn", "borne", "restarts", "damaged");
+  Tally all;
+  const auto line = [](const std::string& name, const Tally& t) {
+    const auto part = [](std::pair<int, int> p) { return p.second ? fmt::format("{}/{}", p.first, p.second) : "-"; };
+    fmt::print("{:11}", name);
+    for (const char* place : kPlaces) {
+      const auto at = t.places.find(place);
+      fmt::print(" {:>10}", at == t.places.end() ? "-" : part(at->second));
+    }
+    fmt::print(" {:>10} {:6} {:9} {:8}\n", part({t.struck, t.runs}), t.borne, t.restarts, t.damaged);
+  };
+  for (const auto& [name, t] : tallies) {
+    line(name, t);
+    all.runs += t.runs;
+    all.struck += t.struck;
+    all.borne += t.borne;
+    all.damaged += t.damaged;
+    all.restarts += t.restarts;
+    for (const auto& [place, n] : t.places) {
+      all.places[place].first += n.first;
+      all.places[place].second += n.second;
+    }
+  }
+  line("all", all);
+  for (const auto& [operation, times] : operations) fmt::print("{:4} × {}\n", times, operation);
+}
 
 }  // namespace
 
@@ -174,6 +221,7 @@ TEST_CASE("whatever befalls a rank or its files, the job starts again and ends w
             runs = wanted ? std::atoi(wanted) : static_cast<int>(kProcess.size() + kFiles.size());
   REQUIRE(runs > 0);
   std::map<std::string, Tally> tallies;
+  std::map<std::string, int> operations;  // hit in the commit and in deleting, by what they do
   int unharmed = 0;
   for (int i = first; i < first + runs; ++i) {
     const Case fault = draw(i);
@@ -183,7 +231,7 @@ TEST_CASE("whatever befalls a rank or its files, the job starts again and ends w
                 << fault.step << ", after " << fault.after_ms << " ms, operation " << fault.operation << ", byte "
                 << fault.bytes << ": exit " << hit.status << "\n"
                 << hit.err);
-    Tally& tally = tallies[fault.kind + " in " + fault.where];
+    Tally& tally = tallies[fault.kind];
     ++tally.runs;
     const bool struck = contains(hit.err, fmt::format("fault.kind = {} on rank {}", fault.kind, fault.rank));
     if (!struck && contains(hit.err, "has not returned for")) {  // the machine is slower than the waiting kinds wait
@@ -203,6 +251,12 @@ TEST_CASE("whatever befalls a rank or its files, the job starts again and ends w
       CHECK((hit.status != 75 && hit.status != 124 && fault.kind != "slow_disk"));
     }
     tally.struck += struck;
+    tally.places[fault.where].first += struck;
+    ++tally.places[fault.where].second;
+    if (struck && (fault.where == "committing" || fault.where == "deleting"))
+      ++operations[fmt::format(
+          "{}: {}", fault.where,
+          std::regex_replace(operation_of(hit.err), std::regex("operation [0-9]+: |step-0*[0-9]+"), ""))];
     const Found found(job.checkpoints());
     // a data file that was lost before the commit, in the last save: nothing came to stand
     const bool missed = fault.kind == "lost_file" && hit.status == 1 && contains(hit.err, "is not there to be given");
@@ -237,11 +291,14 @@ TEST_CASE("whatever befalls a rank or its files, the job starts again and ends w
     std::fflush(stdout);
   }
   CHECK(unharmed * 3 < runs);
-  if (!wanted) return;
-  fmt::print("runs {} to {}\nkind                      runs  struck  borne  restarts  damaged checkpoints found\n",
-             first, first + runs - 1);
-  for (const auto& [name, t] : tallies)
-    fmt::print("{:24}  {:4}  {:6}  {:5}  {:8}  {:6}\n", name, t.runs, t.struck, t.borne, t.restarts, t.damaged);
+  for (const char* place : kPlaces) {  // what the draw promises
+    int hit = 0;
+    for (const auto& [kind, tally] : tallies)
+      if (const auto at = tally.places.find(place); at != tally.places.end()) hit += at->second.first;
+    CHECK((hit > 0 || runs < static_cast<int>(kProcess.size() + kFiles.size())));
+  }
+  fmt::print("runs {} to {}\n", first, first + runs - 1);
+  print_table(tallies, operations);
 }
 
 TEST_CASE("the only checkpoint without its manifest is refused by name, and not begun over") {

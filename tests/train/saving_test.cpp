@@ -7,6 +7,14 @@ namespace fs = std::filesystem;
 using eddy_test::contents;
 using eddy_test::Run;
 
+namespace {
+int times(const std::string& text, const std::string& part) {
+  int n = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+}  // namespace
+
 TEST_CASE("checkpoints written while training goes on hold the state of their step") {
   const Run async, sync;
   const std::vector<std::string> common{"--train.steps=9", "--checkpoint.every=2", "--checkpoint.keep=9"};
@@ -40,13 +48,14 @@ TEST_CASE("checkpoints written while training goes on hold the state of their st
 TEST_CASE("a save that fails does not end the run; two in a row do") {
   const Run run;
   const auto in_the_way = [&](int step) {  // is no checkpoint, and therefore not overwritten
-    fs::create_directories(run.dir / "checkpoints" / fmt::format("step-{:08}", step));
+    eddy_test::write_file(run.dir / "checkpoints" / fmt::format("step-{:08}", step), "");
   };
+  fs::create_directories(run.dir / "checkpoints");
   in_the_way(2);
-  const auto once = run.start({"--train.steps=5", "--checkpoint.every=2"});
+  const auto once = run.start({"--train.steps=5", "--checkpoint.every=2"}, 2);
   INFO(once.err);
   REQUIRE(once.status == 0);
-  CHECK(once.err.find("the checkpoint of step 2 failed") != std::string::npos);
+  CHECK(times(once.err, "the checkpoint of step 2 failed") == 1);  // by one rank
   CHECK(run.checkpoints() == std::vector<std::string>{"step-00000004", "step-00000005"});
   CHECK(run.metrics()[1].at("ckpt_failed") == 1);
   CHECK(!run.metrics()[3].contains("ckpt_failed"));
@@ -81,4 +90,47 @@ TEST_CASE("a damaged newest checkpoint is named and set aside, and the run goes 
   CHECK(fs::exists(run.dir / "checkpoints/step-00000005.damaged"));
   CHECK(fs::exists(run.dir / "checkpoints/step-00000004.damaged"));
   CHECK(contents(folder(6)) == contents(straight.dir / "checkpoints/step-00000006"));
+}
+
+TEST_CASE("an empty folder with a checkpoint's name does not keep the checkpoint from it") {
+  const Run run;
+  fs::create_directories(run.dir / "checkpoints/step-00000002");
+  const auto result = run.start({"--train.steps=4", "--checkpoint.every=2"});
+  INFO(result.err);
+  REQUIRE(result.status == 0);
+  CHECK(times(result.err, "failed") == 0);
+  CHECK(run.checkpoints() == std::vector<std::string>{"step-00000002", "step-00000004"});
+}
+
+TEST_CASE("old checkpoints that cannot be deleted do not make the new one a failed save") {
+  for (const int operation : {1, 4}) {  // renaming the one that goes, and removing a file of it
+    CAPTURE(operation);
+    const Run run;
+    const auto result =
+        run.start({"--train.steps=5", "--checkpoint.every=1", "--checkpoint.keep=1", "--fault.kind=io_error",
+                   "--fault.where=deleting", "--fault.step=2", "--fault.operation=" + std::to_string(operation)});
+    INFO(result.err);
+    REQUIRE(result.status == 0);
+    CHECK(times(result.err, "fault.kind = io_error") == 1);
+    CHECK(times(result.err, "checkpoints/step-00000002 stands, but older ones could not be deleted") == 1);
+    CHECK(times(result.err, "of step 2 failed") == 0);
+    for (const auto& line : run.metrics()) CHECK(!line.contains("ckpt_failed"));
+    CHECK(run.checkpoints() == std::vector<std::string>{"step-00000005"});  // the next deletion took what was left
+    for (const auto& entry : fs::directory_iterator(run.dir / "checkpoints")) CHECK(entry.path().extension() != ".tmp");
+  }
+}
+
+TEST_CASE("a run that has reached its last step says so; one that is beyond it is refused") {
+  const Run run;
+  REQUIRE(run.start({"--train.steps=4"}).status == 0);
+  const auto again = run.start({"--train.steps=4"});
+  CHECK(again.status == 0);
+  CHECK(times(again.err, "all 4 steps are done: there is nothing to do") == 1);
+  const auto fewer = run.start({"--train.steps=3"}, 2);
+  INFO(fewer.err);
+  CHECK(fewer.status == 2);
+  CHECK(times(fewer.err, "train.steps = 3, but the run has reached step 4") == 1);
+  CHECK(times(fewer.err, "step-00000004") == 1);
+  CHECK(run.checkpoints() == std::vector<std::string>{"step-00000004"});
+  CHECK(run.start({"--train.steps=5"}).status == 0);
 }
