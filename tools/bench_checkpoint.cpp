@@ -195,7 +195,7 @@ struct Bench {
   }
 
   checkpoint::Saver::Job job(const char* name, bool copy) const {
-    return {dir / name, {}, state.blocks(), options, copy, {}};
+    return {dir / name, {}, state.blocks(), options, copy, {}, {}};
   }
 
   void pass(int i) {

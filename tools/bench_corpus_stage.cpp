@@ -252,11 +252,12 @@ int bench_corpus_stage(const std::vector<std::string>& arguments) {
   if (world.rank() == 0)
     io::write_file(folder.path() / "tokenizer.json", tokenizer.empty() ? small_tokenizer() : io::read_file(tokenizer));
   world.barrier();
-  shard::BuildOptions o{.inputs = {input},
-                        .tokenizer = folder.path() / "tokenizer.json",
-                        .out = folder.path() / "alone",
-                        .shard_tokens = shard_tokens,
-                        .slice_bytes = std::uint64_t{1} << 20};
+  shard::BuildOptions o;
+  o.inputs = {input};
+  o.tokenizer = folder.path() / "tokenizer.json";
+  o.out = folder.path() / "alone";
+  o.shard_tokens = shard_tokens;
+  o.slice_bytes = std::uint64_t{1} << 20;
   o.screen.papers = "all";
   o.screen.language = "";
   for (text::QualityRule& rule : o.screen.rules) rule.limit = rule.least ? 0 : 1e9;  // computed, none rejects
