@@ -1,5 +1,6 @@
 #pragma once
 // What is silently wrong with a model or a checkpoint, found from its content (docs/conversion.md lists the audits).
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,9 @@ void audit_names(const AuditedModel& model, Audited& out);
 void audit_values(const AuditedModel& model, const std::map<std::string, Statistics>& statistics, Audited& out);
 /// Every tensor beside the one of the same name in a reference: a fine-tuned one stays near it.
 void audit_against(const AuditedModel& model, const Contents& reference, int threads, Audited& out);
-/// A checkpoint's optimizer moments: there, of the parameter's shape, of one another, and of this step.
-void audit_moments(const Contents& checkpoint, int threads, Audited& out);
+/// A checkpoint's optimizer moments: there, of the parameter's shape, of one another, and of this step. The tensors
+/// that it read whole.
+std::set<std::string> audit_moments(const Contents& checkpoint, int threads, Audited& out);
 /// A folder's files beside the hashes taken when they were written (eddy-files.json).
 void audit_files(const std::filesystem::path& folder, int threads, Audited& out);
 

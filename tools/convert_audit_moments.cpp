@@ -85,7 +85,7 @@ bool equal(const Contents& a, const Contents& b, const std::string& name) {
 
 }  // namespace
 
-void audit_moments(const Contents& c, int threads, Audited& out) {
+std::set<std::string> audit_moments(const Contents& c, int threads, Audited& out) {
   const auto& meta = c.checkpoint()->meta();
   const std::int64_t updates = updates_of(c), step = meta.value("step", std::int64_t{0});
   bool any = false;
@@ -93,7 +93,7 @@ void audit_moments(const Contents& c, int threads, Audited& out) {
   if (!any) {
     if (meta.contains("updates"))
       out.findings.push_back("the optimizer's moments are missing; the run cannot go on from here");
-    return;
+    return {};
   }
   if (updates > step)
     out.findings.push_back(fmt::format("the optimizer counts {} updates after {} steps", updates, step));
@@ -139,6 +139,9 @@ void audit_moments(const Contents& c, int threads, Audited& out) {
     const std::lock_guard lock(mutex);
     out.findings.insert(out.findings.end(), wrong.begin(), wrong.end());
   });
+  std::set<std::string> read;
+  for (const std::string& name : names) read.merge(std::set<std::string>{kFirst + name, kSecond + name});
+  return read;
 }
 
 }  // namespace eddy::convert

@@ -73,7 +73,7 @@ int cast_folder(comm::Session& session, const Arguments& arguments) {
       {.choices = {"bf16", "fp8", "f32"}, .required = true});
   add_writing_options(options, threads, read_back, overwrite);
   if (!options.parse(arguments)) return 0;
-  check_output(in, out, overwrite, looks_like_folder(out));
+  check_output(session.world(), in, out, overwrite, Output::folder);
 
   const Contents from(in, Contents::Names::own);
   if (!from.folder())

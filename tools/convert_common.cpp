@@ -6,6 +6,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "checkpoint/agree.h"
+#include "checkpoint/manifest.h"
 #include "io/folder.h"
 
 namespace eddy::convert {
@@ -75,21 +77,67 @@ tensor::Slice rows_of(const hf::Placement& p, std::size_t axis, Dtype dtype, std
   return s;
 }
 
-void check_output(const std::string& in, std::string& given, bool overwrite, bool ours) {
+namespace {
+
+/// Is what has the name `<out>.tmp` what a broken run of this kind leaves?
+bool is_left_over(const fs::path& unfinished, Output kind) {
+  std::error_code error;
+  if (!fs::is_directory(fs::symlink_status(unfinished, error))) return false;
+  if (kind == Output::folder && fs::exists(unfinished / kUnfinishedMark, error)) return true;
+  for (fs::directory_iterator it(unfinished, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    // a whole checkpoint has a manifest, and is somebody's
+    const bool known = kind == Output::checkpoint &&
+                       (name == checkpoint::kAttachmentFolder || (name.starts_with("data") && name.ends_with(".h5")));
+    if (!known) return false;
+  }
+  return !error;
+}
+
+fs::path real_path(const fs::path& path) {
+  std::error_code error;
+  fs::path out = fs::weakly_canonical(path, error);
+  if (error) fail_input("{}: cannot be looked up: {}", path.string(), error.message());
+  return out;
+}
+
+/// Does such an output stand there, or is the place free?
+bool is_of_kind(const fs::path& out, Output kind) {
+  std::error_code ignored;
+  if (kind == Output::checkpoint) return checkpoint::is_checkpoint(out);
+  return fs::is_directory(out, ignored) && (fs::is_empty(out, ignored) || fs::exists(out / "config.json", ignored));
+}
+
+}  // namespace
+
+void check_output(comm::Communicator& world, const std::string& in, std::string& given, bool overwrite, Output kind) {
   while (given.size() > 1 && given.ends_with('/')) given.pop_back();
   const fs::path out = given;
-  std::error_code ignored;
-  const fs::path to = fs::weakly_canonical(out, ignored), from = fs::weakly_canonical(in, ignored);
-  if (io::is_within(to, from) || io::is_within(from, to))
-    fail_input("--out {} and --in {} lie within each other; choose another --out", out.string(), in);
-  if (!fs::exists(out)) {
-    const fs::path parent = fs::absolute(out).parent_path();
-    if (!fs::is_directory(parent)) fail_input("{}: the folder to write into does not exist", parent.string());
-    return;
-  }
-  if (!overwrite) fail_input("{} exists; choose another --out, or give --overwrite to replace it", out.string());
-  if (!ours)
-    fail_input("{} exists and is not of the kind that would be written; remove it yourself if it may go", out.string());
+  // one rank looks, before any of them writes
+  checkpoint::agree(world, [&] {
+    if (world.rank() != 0) return;
+    std::error_code ignored;
+    const fs::path to = real_path(out), from = real_path(in);
+    if (io::is_within(to, from) || io::is_within(from, to))
+      fail_input("--out {} and --in {} lie within each other; choose another --out", out.string(), in);
+    const fs::path unfinished = given + ".tmp";
+    if (const auto status = fs::symlink_status(unfinished, ignored);
+        fs::exists(status) && !is_left_over(unfinished, kind))
+      fail_input(
+          "{} stands where the output grows, and is not what a broken run leaves; move or remove it, or choose another "
+          "--out",
+          unfinished.string());
+    if (!fs::exists(fs::symlink_status(out, ignored))) {
+      const fs::path parent = out.has_parent_path() ? out.parent_path() : fs::path(".");
+      if (!fs::is_directory(parent, ignored))
+        fail_input("{}: the folder to write into does not exist; make it first", parent.string());
+      return;
+    }
+    if (!overwrite) fail_input("{} exists; choose another --out, or give --overwrite to replace it", out.string());
+    if (!is_of_kind(out, kind))
+      fail_input("{} exists and is not of the kind that would be written; remove it yourself if it may go",
+                 out.string());
+  });
 }
 
 SavedModel saved_model(const checkpoint::Checkpoint& checkpoint) {

@@ -42,9 +42,13 @@ std::vector<tensor::Slice> pieces(const std::string& name, Dtype dtype, const st
 tensor::Slice rows_of(const hf::Placement& p, std::size_t axis, Dtype dtype, std::int64_t first, std::int64_t rows,
                       void* out);
 
-/// Refuses an output that stands in the way: what exists is replaced only with --overwrite, and only when `ours` says
-/// that it is of the kind that would be written; never what is, holds or lies in the input. Takes slashes off its end.
-void check_output(const std::string& in, std::string& out, bool overwrite, bool ours);
+enum class Output { folder, checkpoint };
+/// A file in the OUT.tmp of cast and to-hf while it is under construction: what is removed there is ours.
+constexpr const char* kUnfinishedMark = "eddy-unfinished";
+/// Refuses an output that stands in the way: what exists is replaced only with --overwrite, and only when it is of the
+/// kind that would be written; never what is, holds or lies in the input; nor is `out`.tmp taken, where the output
+/// grows, when something else than a broken run's remains has that name. Takes slashes off its end. Collective.
+void check_output(comm::Communicator& world, const std::string& in, std::string& out, bool overwrite, Output kind);
 
 /// The configuration of the model in a checkpoint, and whether it has the multi-token-prediction layer (and its
 /// copies).

@@ -119,6 +119,7 @@ void Contents::open_checkpoint(const fs::path& path, Names names) {
   if (names == Names::own) {
     for (const auto& t : saved_->tensors()) {
       items_[t.name] = {t.dtype, t.shape};
+      stored_.insert(t.name);
       places[t.name] = {{t.name, t.shape, std::vector<std::int64_t>(t.shape.size(), 0), t.shape}, 0, t.dtype};
     }
   } else {
@@ -127,6 +128,7 @@ void Contents::open_checkpoint(const fs::path& path, Names names) {
       const Dtype dtype = saved_->entry(p.name).dtype;
       items_[name] = {dtype, shape};
       const std::size_t axis = p.shape.size() - shape.size();
+      stored_.insert(p.name);  // a stack's experts together are all of it
       places[name] = {std::move(p), axis, dtype};
     };
     std::map<std::string, hf::Placement> kept;

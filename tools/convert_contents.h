@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,9 @@ class Contents {
     read_(name, first, rows, out);
   }
 
+  /// A checkpoint's tensors (by its own names) that reading every item reads whole, their checksums compared.
+  const std::set<std::string>& stored() const { return stored_; }
+
   bool has(const std::string& name) const { return items_.count(name) > 0; }
   /// The scales of an FP8 matrix, all of them, row-major.
   std::vector<float> scales(const std::string& matrix) const;
@@ -62,6 +66,7 @@ class Contents {
 
   std::string kind_;
   std::map<std::string, Item> items_;
+  std::set<std::string> stored_;
   nlohmann::json about_;
   std::shared_ptr<hf::Folder> folder_;
   std::shared_ptr<checkpoint::Checkpoint> saved_;

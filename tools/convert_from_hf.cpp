@@ -166,7 +166,7 @@ int from_hf(comm::Session& session, const Arguments& arguments) {
               {.choices = {"keep", "f32", "bf16", "fp8"}});
   options.add("overwrite", &overwrite, "replace a checkpoint that exists");
   if (!options.parse(arguments)) return 0;
-  check_output(in, out, overwrite, checkpoint::is_checkpoint(out));
+  check_output(session.world(), in, out, overwrite, Output::checkpoint);
 
   const Contents from(in, Contents::Names::own);
   if (!from.folder()) fail_input("{}: is a {}; from-hf takes a Hugging Face folder", in, from.kind());

@@ -14,7 +14,7 @@ int reshard(comm::Session& session, const Arguments& arguments) {
   options.add("out", &out, "checkpoint to write", {.required = true});
   options.add("overwrite", &overwrite, "replace a checkpoint that exists");
   if (!options.parse(arguments)) return 0;
-  check_output(in, out, overwrite, checkpoint::is_checkpoint(out));
+  check_output(session.world(), in, out, overwrite, Output::checkpoint);
   const checkpoint::Checkpoint from(in);
   std::vector<tensor::Slice> mine;
   std::uint64_t bytes = 0;

@@ -168,7 +168,7 @@ Statistics statistics_of(const Contents& contents, const std::string& name) {
   }
   const std::int64_t rows = item.shape.empty() ? 1 : item.shape[0], row = row_elements(item);
   const std::int64_t most =
-      std::max<std::int64_t>(1, (std::int64_t{1} << 20) / std::max<std::int64_t>(1, row * hf::kFp8Block)) *
+      std::max<std::int64_t>(1, (std::int64_t{4} << 20) / std::max<std::int64_t>(1, row * hf::kFp8Block)) *
       hf::kFp8Block;
   Xxh3Stream hash;
   Moments moments;

@@ -111,7 +111,7 @@ int to_hf(comm::Session& session, const Arguments& arguments) {
   const std::uint64_t shard_bytes = parse_bytes(shard_size, "--shard-size");
   if (shard_bytes == 0)
     fail_input("--shard-size {}: a file needs at least one byte; write for example 5GB", shard_size);
-  check_output(in, out, overwrite, looks_like_folder(out));
+  check_output(session.world(), in, out, overwrite, Output::folder);
   if (!checkpoint::is_checkpoint(in)) checkpoint::Checkpoint refused(in);  // says what is missing
 
   const Contents contents(in, Contents::Names::hugging_face);

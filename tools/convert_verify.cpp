@@ -52,22 +52,29 @@ Checked check_folder(const std::string& path, const std::string& against, int th
   return out;
 }
 
+/// Every byte once, with its checksum: the model's tensors by their statistics, the moments by their audit, then what
+/// is left.
 Checked check_checkpoint(const std::string& path, const std::string& against, int threads) {
-  {
-    const checkpoint::Checkpoint file(path);
-    std::uint64_t bytes = 0;
-    for (const auto& t : file.tensors()) bytes += static_cast<std::uint64_t>(hf::count_of(t.shape)) * size_of(t.dtype);
-    log::Progress progress("verifying", bytes, "bytes");
-    file.verify([&](std::uint64_t done) { progress.update(done); });
-  }
   Checked out;
   const Contents own(path, Contents::Names::own);
+  own.checkpoint()->verify_rest();
+  std::set<std::string> read;
   if (own.about().is_object() && own.about().contains("config")) {
-    out = check_model(Contents(path, Contents::Names::hugging_face), against, threads);
-    audit_moments(own, threads, out.audited);
+    const Contents model(path, Contents::Names::hugging_face);
+    out = check_model(model, against, threads);
+    read = model.stored();
+    read.merge(audit_moments(own, threads, out.audited));
     out.held = "every checksum holds; every tensor of the model is there, distinct, finite and at its scale";
   } else {
     out.held = "every checksum holds (no model to audit)";
+  }
+  std::uint64_t bytes = 0, done = 0;
+  for (const auto& [name, item] : own.items()) bytes += read.count(name) ? 0 : item.bytes();
+  log::Progress progress("verifying the rest", bytes, "bytes");
+  for (const auto& [name, item] : own.items()) {
+    if (read.count(name)) continue;
+    own.checkpoint()->verify_tensor(name);
+    progress.update(done += item.bytes());
   }
   out.tensors = own.items().size();
   return out;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "checkpoint/agree.h"
+#include "convert_common.h"
 #include "io/file.h"
 #include "io/folder.h"
 
@@ -50,20 +51,24 @@ std::string index_of(const std::vector<hf::FilePlan>& files) {
   return nlohmann::json{{"metadata", {{"total_size", total}}}, {"weight_map", map}}.dump(2) + "\n";
 }
 
-/// What an interrupted run left stays where it is of this job; anything else goes.
+/// What an interrupted run left stays where it is of this job; anything else that it left goes (check_output has seen
+/// that nobody else's stands there).
 void prepare(const fs::path& unfinished, const hf::FolderWriter& writer, const std::vector<hf::FilePlan>& files) {
-  std::set<std::string> keep;
+  std::set<std::string> keep{kUnfinishedMark};
+  std::size_t complete = 0;
   for (const auto& file : files)
     if (!writer.note_of(file, false).name.empty()) {
+      ++complete;
       keep.insert(file.name);
       keep.insert(hf::note_path(unfinished, file.name).filename().string());
     }
-  if (keep.empty()) fs::remove_all(unfinished);
   fs::create_directory(unfinished);
+  io::write_file(unfinished / kUnfinishedMark, "Being written by eddy-convert; the same command goes on from here.\n");
+  std::vector<fs::path> others;  // removed after the walk
   for (const auto& entry : fs::directory_iterator(unfinished))
-    if (!keep.count(entry.path().filename().string())) fs::remove_all(entry.path());
-  if (!keep.empty())
-    log::info("{}: goes on with {} of {} files complete", unfinished.string(), keep.size() / 2, files.size());
+    if (!keep.count(entry.path().filename().string())) others.push_back(entry.path());
+  for (const fs::path& other : others) fs::remove_all(other);
+  if (complete) log::info("{}: goes on with {} of {} files complete", unfinished.string(), complete, files.size());
 }
 
 void finish(const FolderJob& job, const fs::path& unfinished, const hf::FolderWriter& writer) {
@@ -79,6 +84,7 @@ void finish(const FolderJob& job, const fs::path& unfinished, const hf::FolderWr
   job.companions(unfinished);
   io::write_file(unfinished / kFilesList, Json{{"files", list}}.dump(1) + "\n");
   for (const auto& file : job.files) fs::remove(hf::note_path(unfinished, file.name));
+  fs::remove(unfinished / kUnfinishedMark);
   io::sync_folder(unfinished);
   io::commit_folder(unfinished, job.out);
 }
@@ -145,11 +151,6 @@ std::vector<hf::FilePlan> plan_by_map(const std::vector<hf::Declared>& tensors,
     out.push_back(std::move(file));
   }
   return out;
-}
-
-bool looks_like_folder(const fs::path& dir) {
-  std::error_code ignored;
-  return fs::is_directory(dir, ignored) && (fs::is_empty(dir, ignored) || fs::exists(dir / "config.json"));
 }
 
 std::string fingerprint(const fs::path& file, bool content) {

@@ -36,8 +36,6 @@ hf::KeptScales kept_scales(const Recast& recast, const std::vector<hf::FilePlan>
 /// The files of one folder with this index (weight_map: tensor → file), sorted within each as the format wants it.
 std::vector<hf::FilePlan> plan_by_map(const std::vector<hf::Declared>& tensors,
                                       const std::map<std::string, std::string>& weight_map);
-/// Does such a folder stand there already, or is the place free? (For check_output.)
-bool looks_like_folder(const std::filesystem::path& dir);
 /// A hash of a file's bytes, or of its size and time where `content` is false.
 std::string fingerprint(const std::filesystem::path& file, bool content);
 

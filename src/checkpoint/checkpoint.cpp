@@ -188,6 +188,20 @@ void Checkpoint::verify(const std::function<void(std::uint64_t)>& progress, int 
   }
 }
 
+void Checkpoint::verify_tensor(const std::string& name) const {
+  entry(name);
+  const StoredTensor& t = impl_->manifest.tensors[impl_->index.at(name)];
+  std::uint64_t bytes = 0;
+  for (const StoredSlice& s : t.slices) {
+    bytes += s.bytes(t.dtype);
+    impl_->verify_slice(t, s);
+    impl_->hashes.erase(&s);
+  }
+  if (bytes != t.bytes())
+    fail_input("{}: tensor '{}' is not whole: {} of {} bytes are stored", impl_->dir.string(), t.name, bytes,
+               t.bytes());
+}
+
 void Checkpoint::verify_rest(int rank, int ranks) const {
   auto next = [&, turn = std::size_t{0}]() mutable {
     return static_cast<int>(turn++ % static_cast<std::size_t>(ranks)) == rank;

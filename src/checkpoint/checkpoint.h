@@ -69,6 +69,7 @@ class Checkpoint {
   /// Reads everything and compares the checksums; throws naming file and tensor. `progress` is told the bytes read so
   /// far. Of several ranks each reads its share.
   void verify(const std::function<void(std::uint64_t bytes)>& progress = {}, int rank = 0, int ranks = 1) const;
+  void verify_tensor(const std::string& name) const;  ///< the part of it that is one tensor
   /// The part of it that reading all tensors leaves out: HDF5's own records, and the attachments.
   void verify_rest(int rank = 0, int ranks = 1) const;
 

@@ -156,6 +156,7 @@ TEST_CASE("what another run left unfinished is no part of the result") {
   const fs::path out = dir / "out";
   make_model(dir / "fp8");
   fs::create_directories(dir / "out.tmp/model-00006-of-000007.safetensors.partial/x");
+  write_file(dir / "out.tmp/eddy-unfinished", "");
   write_file(dir / "out.tmp/model-00001-of-000007.safetensors", "half of something");
   write_file(dir / "out.tmp/model-00001-of-000007.safetensors.done", "{\"plan\": \"0\", \"bytes\": 17}");
   CHECK(converts({"cast", "--in", dir / "fp8", "--out", out, "--dtype", "bf16"}) == "");

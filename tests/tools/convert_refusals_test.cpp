@@ -88,6 +88,82 @@ TEST_CASE("outputs that exist, or cannot be") {
   CHECK(tensors(dir / "hf") == tensors(in));
 }
 
+TEST_CASE("neither into the input nor around it") {
+  const TempDir dir;
+  const fs::path in = dir / "in", c = dir / "c";
+  fs::copy(fixture("tiny-no-q-lora"), in);
+  REQUIRE(converts({"from-hf", "--in", in, "--out", c}) == "");
+  const Tensors before = tensors(in);
+  const std::string manifest = read_file(c / "manifest.json");
+  fs::create_symlink(in, dir / "link");
+  fs::create_symlink(dir.path(), dir / "up");
+  for (const std::string& out :
+       {in.string(), in.string() + "/", (in / "new").string(), (in / "x/../../in").string(), dir.path().string(),
+        (dir / "link").string(), (dir / "link/new").string(), (dir / "up/in").string(), (dir / "up").string()}) {
+    CAPTURE(out);
+    CHECK(refused({"from-hf", "--in", in, "--out", out, "--overwrite"}, {"--out", "within each other"}) == "");
+  }
+  CHECK(refused({"cast", "--in", in, "--out", dir / "up/in", "--dtype", "bf16", "--overwrite"},
+                {"within each other"}) == "");
+  CHECK(refused({"to-hf", "--in", c, "--out", c / "hf", "--overwrite"}, {"within each other"}) == "");
+  CHECK(refused({"reshard", "--in", c, "--out", dir / "up/c/", "--overwrite"}, {"within each other"}) == "");
+  CHECK(tensors(in) == before);
+  CHECK(read_file(c / "manifest.json") == manifest);
+  CHECK(converts({"verify", c}) == "");
+  CHECK(converts({"from-hf", "--in", in, "--out", dir / "in2"}) == "");  // a name that only begins alike
+}
+
+TEST_CASE("what stands where the output grows is left alone unless a broken run left it") {
+  const TempDir dir;
+  const std::string in = fixture("tiny-no-q-lora");
+  const fs::path c = dir / "c", out = dir / "out", tmp = dir / "out.tmp";
+  REQUIRE(converts({"from-hf", "--in", in, "--out", c}) == "");
+  const std::vector<std::vector<std::string>> commands{
+      {"from-hf", "--in", in}, {"cast", "--in", in, "--dtype", "bf16"}, {"to-hf", "--in", c}, {"reshard", "--in", c}};
+  std::vector<std::string> command;
+  const auto refuses = [&] { return refused(command, {tmp.string() + " stands", "move or remove it"}); };
+  for (const auto& one : commands) {
+    CAPTURE(one[0]);
+    command = one;
+    command.insert(command.end(), {"--out", out, "--overwrite"});
+    fs::create_directories(tmp / "hf");
+    write_file(tmp / "thesis.tex", "mine");
+    CHECK(refuses() == "");
+    CHECK(read_file(tmp / "thesis.tex") == "mine");
+    fs::remove_all(tmp);
+    CHECK_FALSE(fs::exists(out));
+    // what a broken run leaves does not stand in the way
+    const bool checkpoint = command[0] == "from-hf" || command[0] == "reshard";
+    fs::create_directory(tmp);
+    CHECK(converts(command) == "");
+    fs::create_directories(tmp / "hf");
+    write_file(tmp / (checkpoint ? "data.h5" : "model.safetensors.partial"), "half");
+    if (!checkpoint) write_file(tmp / "eddy-unfinished", "");
+    CHECK(converts(command) == "");
+    CHECK_FALSE(fs::exists(tmp));
+    CHECK_FALSE(fs::exists(out / "eddy-unfinished"));
+    fs::remove_all(out);
+  }
+  for (const std::size_t i : {0u, 1u}) {  // from-hf, cast
+    command = commands[i];
+    command.insert(command.end(), {"--out", out});
+    write_file(tmp, "mine");
+    CHECK(refuses() == "");
+    CHECK(read_file(tmp) == "mine");
+    fs::remove(tmp);
+    fs::copy(i == 0 ? c : fs::path(in), tmp, fs::copy_options::recursive);  // whole: somebody's
+    CHECK(refuses() == "");
+    CHECK(converts({"verify", tmp}) == (i == 0 ? "" : converts({"verify", in})));
+    fs::remove_all(tmp);
+    fs::create_directory(dir / "elsewhere");
+    fs::create_directory_symlink(dir / "elsewhere", tmp);
+    CHECK(refuses() == "");
+    CHECK(fs::is_symlink(tmp));
+    fs::remove(tmp);
+    fs::remove(dir / "elsewhere");
+  }
+}
+
 TEST_CASE("damaged checkpoints are named, and nothing is made of them") {
   const TempDir dir;
   const fs::path c = dir / "c", out = dir / "out";

@@ -1,5 +1,10 @@
 // Each audit of eddy-convert verify finds the defect planted for it, names it, and ends with 1; without one it is
 // quiet.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
 #include <random>
 
 #include "made_model.h"
@@ -44,6 +49,36 @@ void swap_scaled(Tensors& t, const std::string& a, const std::string& b) {
 }
 
 }  // namespace
+
+TEST_CASE("a checkpoint is read once") {
+  const TempDir dir;
+  const fs::path folder = dir / "m", c = dir / "c";
+  make_model(folder, {.layers = 2, .experts = 4, .groups = 2, .files = 1, .hidden = 1024, .width = 1024});
+  REQUIRE(converts({"from-hf", "--in", folder, "--out", c, "--dtype", "bf16"}) == "");
+  fs::remove_all(folder);
+  std::uint64_t bytes = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(c))
+    bytes += entry.is_regular_file() ? entry.file_size() : 0;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const std::string program = std::string(std::getenv("EDDY_BIN_DIR")) + "/eddy-convert";
+    ::execl(program.c_str(), program.c_str(), "verify", c.c_str(), "--threads", "1", nullptr);
+    ::_exit(127);
+  }
+  siginfo_t ended{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) == 0);
+  // what the process has read by system calls, which the system keeps until it is waited for
+  std::ifstream io("/proc/" + std::to_string(child) + "/io");
+  std::string key;
+  std::uint64_t read = 0;
+  io >> key >> read;
+  ::waitpid(child, nullptr, 0);
+  CHECK(ended.si_status == 0);
+  CHECK(bytes > 50'000'000);
+  if (key != "rchar:") return;  // the system does not tell
+  CHECK(read >= bytes);
+  CHECK(static_cast<double>(read) < 1.3 * static_cast<double>(bytes));
+}
 
 TEST_CASE("a sound folder, and its statistics") {
   const Planted m;
