@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <unordered_map>
 
 namespace eddy::extract {
 namespace {
@@ -109,6 +110,14 @@ Archive unpack(string_view bytes, const ArchiveLimits& limits) {
   if (archive_read_open_memory(a, bytes.data(), bytes.size()) != ARCHIVE_OK)
     return reject("archive: damaged", complaint(a));
   std::uint64_t entries = 0, total = 0;
+  std::unordered_map<string, std::size_t> index;
+  const auto within = [&](std::uint64_t n) {
+    return n <= limits.total_bytes && (n <= limits.ratio_from || n / limits.ratio <= bytes.size());
+  };
+  const auto count = [&](std::uint64_t n) { return within(total += n); };
+  const auto too_much = [&] {
+    return reject("archive: unpacks to too much", fmt::format("more than {} bytes from {}", total, bytes.size()));
+  };
   std::vector<char> block(1 << 16);
   for (archive_entry* entry = nullptr;;) {
     const int got = archive_read_next_header(a, &entry);
@@ -123,14 +132,15 @@ Archive unpack(string_view bytes, const ArchiveLimits& limits) {
     const bool lone = archive_format(a) == ARCHIVE_FORMAT_RAW;
     if (lone && archive_filter_count(a) < 2) return reject("archive: damaged", "of no known format");
     const char* raw = archive_entry_pathname(entry);
+    const string_view name = raw ? raw : "";
     const bool link = archive_entry_hardlink(entry) || archive_entry_symlink(entry);
-    if (!lone && archive_entry_filetype(entry) == AE_IFDIR) continue;
-    ArchiveFile file{lone ? string() : safe_name(raw ? raw : ""), {}};
-    if (!lone && (link || archive_entry_filetype(entry) != AE_IFREG || file.name.empty())) {
-      ++result.refused;
-      continue;
-    }
-    const bool keep = lone || !holds_no_text(file.name);
+    const bool folder = !lone && archive_entry_filetype(entry) == AE_IFDIR;
+    ArchiveFile file{lone || name.size() > limits.name ? string() : safe_name(name), {}};
+    const bool refuse = !lone && (link || archive_entry_filetype(entry) != AE_IFREG || file.name.empty());
+    const bool keep = lone || (!refuse && !holds_no_text(file.name));
+    if (refuse && !folder) ++result.refused;
+    // What is not kept is read all the same: it counts, where skipping it would unpack it uncounted.
+    if (!count(name.size())) return too_much();
     bool damaged = false;
     for (;;) {
       const la_ssize_t n = archive_read_data(a, block.data(), block.size());
@@ -140,21 +150,19 @@ Archive unpack(string_view bytes, const ArchiveLimits& limits) {
         result.detail = complaint(a);
         break;
       }
-      total += static_cast<std::uint64_t>(n);
-      if (total > limits.total_bytes || (total > limits.ratio_from && total / limits.ratio > bytes.size()))
-        return reject("archive: unpacks to too much", fmt::format("more than {} bytes from {}", total, bytes.size()));
+      if (!count(static_cast<std::uint64_t>(n))) return too_much();
       if (keep) file.bytes.append(block.data(), static_cast<std::size_t>(n));
     }
-    if (damaged && file.bytes.empty()) {
+    if (refuse && !damaged) continue;
+    if (damaged && (refuse || file.bytes.empty())) {
       if (result.files.empty()) return reject("archive: damaged", result.detail);
       break;
     }
-    const auto same = std::find_if(result.files.begin(), result.files.end(),
-                                   [&](const ArchiveFile& f) { return f.name == file.name; });
-    if (same != result.files.end())
-      *same = std::move(file);
-    else
+    const auto [same, fresh] = index.try_emplace(file.name, result.files.size());
+    if (fresh)
       result.files.push_back(std::move(file));
+    else
+      result.files[same->second] = std::move(file);
     if (damaged) break;
   }
   if (result.files.empty()) return reject("archive: no files", result.refused ? "links and unsafe names refused" : "");

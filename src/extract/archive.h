@@ -10,7 +10,8 @@ namespace eddy::extract {
 
 struct ArchiveLimits {
   std::uint64_t entries = 20'000;
-  std::uint64_t total_bytes = std::uint64_t{1} << 30;  ///< of all entries, unpacked
+  std::uint64_t total_bytes = std::uint64_t{1} << 30;  ///< of all entries, unpacked, and their names
+  std::uint64_t name = 4096;                           ///< bytes of a name; one that is longer is refused
   std::uint64_t ratio = 200;               ///< unpacked to packed, once more than `ratio_from` bytes came out
   std::uint64_t ratio_from = 32ULL << 20;  ///< small archives may compress as they like
 };
@@ -22,7 +23,7 @@ struct ArchiveFile {
 
 struct Archive {
   std::vector<ArchiveFile> files{};  ///< regular files in the archive's order; of one name the last
-  std::uint64_t refused = 0;         ///< links, devices, names that are absolute or lead upwards
+  std::uint64_t refused = 0;         ///< links, devices, names that are absolute, lead upwards or are too long
   std::string reason{};              ///< why it was rejected (a short phrase); then there are no files
   std::string detail{};
 };

@@ -51,9 +51,10 @@ ArticleOutcome from_sources(const std::vector<ArchiveFile>& files, const PdfRout
       if (payload_of(f.bytes) == Payload::pdf) return pdf_from_memory(f.bytes, pdf);
     return {.outcome = Outcome::reject(mains.reason)};
   }
+  const ArchiveIndex index(files);
   const Loader load = [&](const string& input) -> std::optional<string> {
-    const ArchiveFile* f = find_in_archive(files, "", input);
-    return f ? std::optional(f->bytes) : std::nullopt;
+    const auto f = index.input(input);
+    return f ? std::optional(files[*f].bytes) : std::nullopt;
   };
   std::vector<MainSource> sources;
   for (const std::size_t i : mains.files) {

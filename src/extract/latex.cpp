@@ -40,6 +40,9 @@ Article Interpreter::take() {
 
 Article extract_latex(const std::vector<MainSource>& mains, const Loader& load) {
   Article result;
+  std::uint64_t bytes = 0;
+  for (const MainSource& main : mains) bytes += main.bytes.size();
+  std::uint64_t left = (std::uint64_t{64} << 20) + 32 * bytes;  // for all of them: an archive may have thousands
   for (const MainSource& main : mains) {
     const string source = tex::to_utf8(main.bytes);
     const Loader from_folder = [&](const string& name) {
@@ -47,16 +50,17 @@ Article extract_latex(const std::vector<MainSource>& mains, const Loader& load) 
       auto content = load(main.folder + '/' + name);
       return content ? content : load(name);
     };
-    const std::uint64_t budget = (std::uint64_t{64} << 20) + 32 * source.size();
     const bool preamble = source.find("\\documentclass") != string::npos ||
                           source.find("\\documentstyle") != string::npos ||
                           source.find("\\begin{document}") != string::npos;
-    tex::Interpreter reader(from_folder, budget);
+    tex::Interpreter reader(from_folder, left);
     reader.run(source, preamble);
+    left -= std::min(left, reader.used());
     Article article;
     if (preamble && !reader.saw_document()) {  // a fragment: all of it is text
-      tex::Interpreter again(from_folder, budget);
+      tex::Interpreter again(from_folder, left);
       again.run(source, false);
+      left -= std::min(left, again.used());
       article = again.take();
     } else {
       article = reader.take();

@@ -165,25 +165,38 @@ bool auto_ignored(const string& bytes) {
 
 }  // namespace
 
-const ArchiveFile* find_in_archive(const std::vector<ArchiveFile>& files, const string& folder, const string& name) {
+ArchiveIndex::ArchiveIndex(const std::vector<ArchiveFile>& files) {
+  for (std::size_t i = 0; i < files.size(); ++i) index_.try_emplace(files[i].name, i);
+}
+
+std::optional<std::size_t> ArchiveIndex::file(const string& name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<std::size_t> ArchiveIndex::input(const string& name) const {
   for (const string& candidate : {name + ".tex", name}) {
-    const string path = safe_name(folder.empty() ? candidate : folder + '/' + candidate);
+    const string path = safe_name(candidate);
     if (path.empty()) continue;
-    for (const ArchiveFile& f : files)
-      if (f.name == path) return &f;
+    if (const auto found = file(path)) return found;
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 MainFiles find_main_files(const std::vector<ArchiveFile>& files) {
   const Readme readme = read_readme(files);
+  const ArchiveIndex index(files);
   MainFiles result;
-  for (const string& name : readme.top)
-    for (std::size_t i = 0; i < files.size(); ++i)
-      if (!name.empty() && files[i].name == safe_name(name) &&
-          std::find(result.files.begin(), result.files.end(), i) == result.files.end())
-        result.files.push_back(i);
+  std::vector<bool> taken(files.size(), false), left_out(files.size(), false);
+  for (const string& name : readme.top) {
+    const auto i = name.empty() ? std::nullopt : index.file(safe_name(name));
+    if (!i || taken[*i]) continue;
+    taken[*i] = true;
+    result.files.push_back(*i);
+  }
   if (!result.files.empty()) return result;
+  for (const string& name : readme.ignored)
+    if (const auto i = index.file(safe_name(name))) left_out[*i] = true;
 
   std::vector<Source> sources;
   bool ignored = false;
@@ -191,8 +204,7 @@ MainFiles find_main_files(const std::vector<ArchiveFile>& files) {
     if (!is_source(files[i])) continue;
     if (auto_ignored(files[i].bytes)) {
       ignored = true;
-    } else if (std::none_of(readme.ignored.begin(), readme.ignored.end(),
-                            [&](const string& name) { return safe_name(name) == files[i].name; })) {
+    } else if (!left_out[i]) {
       sources.push_back(look(files[i].bytes, i));
     }
   }
@@ -202,10 +214,8 @@ MainFiles find_main_files(const std::vector<ArchiveFile>& files) {
   }
   std::vector<bool> drawn_in(files.size(), false);
   for (const Source& s : sources)
-    for (const string& name : s.inputs) {
-      const ArchiveFile* f = find_in_archive(files, "", name);
-      if (f && f != &files[s.file]) drawn_in[static_cast<std::size_t>(f - files.data())] = true;
-    }
+    for (const string& name : s.inputs)
+      if (const auto f = index.input(name); f && *f != s.file) drawn_in[*f] = true;
   const auto take = [&](const auto& fits) {
     for (const Source& s : sources)
       if (fits(s)) result.files.push_back(s.file);

@@ -1,6 +1,8 @@
 #pragma once
 // Which files of a paper's sources are its documents: what arXiv's 00README says, or what the files look like.
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "extract/archive.h"
@@ -18,8 +20,18 @@ struct MainFiles {
 /// files that begin with %auto-ignore, classes and packages, files that 00README ignores.
 MainFiles find_main_files(const std::vector<ArchiveFile>& files);
 
-/// The file that \input{name} means from `folder` ("" is the archive's root), with or without .tex; or nothing.
-const ArchiveFile* find_in_archive(const std::vector<ArchiveFile>& files, const std::string& folder,
-                                   const std::string& name);
+/// Finds files of an archive by name.
+class ArchiveIndex {
+ public:
+  /// Of `files`, which must outlive it.
+  explicit ArchiveIndex(const std::vector<ArchiveFile>& files);
+  /// The index of the file of this name, or nothing.
+  std::optional<std::size_t> file(const std::string& safe_name) const;
+  /// The file that \input{name} means, with or without .tex; or nothing.
+  std::optional<std::size_t> input(const std::string& name) const;
+
+ private:
+  std::unordered_map<std::string, std::size_t> index_{};
+};
 
 }  // namespace eddy::extract

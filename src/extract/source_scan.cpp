@@ -16,6 +16,9 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
+/// Names and \verb that go on for longer are none: each would be searched through again from the next one on.
+constexpr std::size_t kWindow = 4096;
+
 /// True when `word` (with its backslash) stands at `at` as a whole control word.
 bool control_word_at(string_view s, std::size_t at, string_view word) {
   return s.substr(at, word.size()) == word && (at + word.size() >= s.size() || !is_letter(s[at + word.size()]));
@@ -40,8 +43,8 @@ string strip_comments(string_view s) {
     const char c = s[i];
     if (c == '\\') {
       if (s.substr(i, 7) == "\\begin{") {
-        const std::size_t close = s.find('}', i);
-        const string name(s.substr(i + 7, close == string_view::npos ? 0 : close - i - 7));
+        const std::size_t close = s.substr(i + 7, kWindow).find('}');
+        const string name(s.substr(i + 7, close == string_view::npos ? 0 : close));
         if (name == "comment") {
           i = environment_end(s, i, name);
           continue;
@@ -53,9 +56,10 @@ string strip_comments(string_view s) {
           continue;
         }
       } else if (control_word_at(s, i, "\\verb") && i + 5 < s.size()) {
+        const string_view near = s.substr(0, i + kWindow);
         const std::size_t open = s[i + 5] == '*' ? i + 6 : i + 5;
-        const std::size_t close = open < s.size() ? s.find(s[open], open + 1) : string_view::npos;
-        const std::size_t line = s.find('\n', i);
+        const std::size_t close = open < near.size() ? near.find(s[open], open + 1) : string_view::npos;
+        const std::size_t line = near.find('\n', i);
         if (close != string_view::npos && close < line) {  // \verb ends on its own line
           out.append(s.substr(i, close + 1 - i));
           i = close + 1;
@@ -157,7 +161,7 @@ std::optional<Input> input_at(string_view s, std::size_t at) {
   while (i < s.size() && is_blank(s[i])) ++i;
   string name;
   if (i < s.size() && s[i] == '{') {
-    const std::size_t close = s.find('}', i);
+    const std::size_t close = s.substr(0, i + kWindow).find('}', i);
     if (close == string_view::npos) return std::nullopt;
     name = s.substr(i + 1, close - i - 1);
     i = close + 1;

@@ -37,7 +37,7 @@ void Interpreter::expand(const Macro& macro) {
 void Interpreter::unknown() {
   if (in_.blank_after_name()) out_.space();
   if (in_.peek() == '[') {  // options, unless they read like text
-    const string_view s = in_.rest();
+    const string_view s = in_.rest().substr(0, Reader::kWindow);
     const std::size_t close = s.find(']');
     if (close != string_view::npos && close + 1 < s.size() && s[close + 1] == '{' &&
         s.substr(0, close).find(' ') == string_view::npos)
@@ -129,10 +129,10 @@ void Interpreter::arguments(string_view specification, string_view behind) {
 /// "to 3in", "spread 2pt" before a box's contents.
 void Interpreter::skip_box_size() {
   in_.skip_space();
-  const string_view s = in_.rest();
+  const string_view s = in_.rest().substr(0, 41);
   if (s.substr(0, 2) != "to" && s.substr(0, 6) != "spread") return;
   const std::size_t open = s.find('{');
-  if (open != string_view::npos && open < 40) in_.advance(open);
+  if (open != string_view::npos) in_.advance(open);
 }
 
 /// "= 3pt plus 1fil", "=-0.5\\hsize", "={…}"; nothing when neither '=' nor a number comes.
@@ -250,7 +250,7 @@ void Interpreter::verb(string_view name) {
   if (stop == Reader::kEnd || stop == '\n') return;
   in_.get();
   const char end = stop == '{' ? '}' : static_cast<char>(stop);
-  const string_view s = in_.rest();
+  const string_view s = in_.rest().substr(0, Reader::kWindow);
   const std::size_t close = s.find(end), line = s.find('\n');
   if (close == string_view::npos || close > line) return;
   out_.text(s.substr(0, close));
@@ -308,6 +308,18 @@ void Interpreter::item() {
   out_.open(std::move(block));
 }
 
+namespace {
+string without_empty_lines(const string& s) {
+  string out;
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    const bool empty = s[i] == '\n' && i + 1 < s.size() && s[i + 1] == '\n';
+    out += empty ? ' ' : s[i];
+    i += empty ? 1 : 0;
+  }
+  return out;
+}
+}  // namespace
+
 void Interpreter::caption(bool of) {
   in_.star();
   string kind = of ? in_.argument() : float_;
@@ -318,9 +330,7 @@ void Interpreter::caption(bool of) {
   string printed = kind;
   printed[0] = printed[0] >= 'a' && printed[0] <= 'z' ? static_cast<char>(printed[0] - 32) : printed[0];
   block.number = numbers_.step(kind, printed);
-  block.text = render(raw);
-  for (std::size_t at = block.text.find("\n\n"); at != string::npos; at = block.text.find("\n\n"))
-    block.text.replace(at, 2, " ");
+  block.text = without_empty_lines(render(raw));
   if (out_.muted()) return;
   out_.end_paragraph();
   if (!block.text.empty()) out_.add(std::move(block));

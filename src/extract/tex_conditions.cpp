@@ -15,7 +15,7 @@ bool Interpreter::is_condition(string_view name) const {
 /// Past the matching \fi, or (`to_else`) past an \else or \or before it. Without an \fi nothing is passed.
 void Interpreter::skip_branch(bool to_else) {
   in_.peek();
-  if (in_.in_file() && in_.rest().find("\\fi") == string_view::npos) return;
+  if (in_.in_file() && !in_.holds("\\fi")) return;
   for (int depth = 0;;) {
     const string_view s = in_.rest();
     const std::size_t next = s.find_first_of("\\%");
@@ -89,7 +89,9 @@ bool Interpreter::evaluate(string_view name) {
     const Macro* am = macros_.find(an);
     const Macro* bm = macros_.find(bn);
     if (!am && !bm) return !command(an) && !command(bn);  // both undefined
-    return am && bm && am->body == bm->body && am->alias == bm->alias && am->parameters.size() == bm->parameters.size();
+    if (am == bm) return true;
+    return am && bm && am->body.size() <= kLargeBody && am->body == bm->body && am->alias == bm->alias &&
+           am->parameters.size() == bm->parameters.size();
   }
   if (name == "if" || name == "ifcat") {
     const string a = token(), b = token();

@@ -22,6 +22,12 @@ int small_number(const std::optional<string>& s) {
   return t.size() == 1 && t[0] >= '0' && t[0] <= '9' ? t[0] - '0' : 0;
 }
 
+/// It is printed with every theorem and every reference to one.
+void cut_name(string& printed) {
+  constexpr std::size_t kLongestName = 200;
+  if (printed.size() > kLongestName) printed = "Theorem";
+}
+
 }  // namespace
 
 /// The name in {\x} or \x; empty when none comes.
@@ -31,16 +37,20 @@ string Interpreter::defined_name() {
   return name.substr(1);
 }
 
+/// Of packages, only what plainly stands for something.
+bool Interpreter::definable(const string& name, const string& body) const {
+  if (name.empty()) return false;
+  if (!style_) return true;
+  constexpr std::array<string_view, 8> inner{"\\if",         "@",           "\\csname", "\\expandafter",
+                                             "\\begingroup", "\\futurelet", "\\write",  "\\fi"};
+  if (command(name) || name.find('@') != string::npos || body.size() > kLargeBody) return false;
+  for (const string_view part : inner)
+    if (body.find(part) != string::npos) return false;
+  return true;
+}
+
 void Interpreter::define(const string& name, Macro macro, bool global) {
-  if (name.empty()) return;
-  if (style_) {  // of packages, only what plainly stands for something
-    constexpr std::array<string_view, 8> inner{"\\if",         "@",           "\\csname", "\\expandafter",
-                                               "\\begingroup", "\\futurelet", "\\write",  "\\fi"};
-    if (command(name) || name.find('@') != string::npos) return;
-    for (const string_view part : inner)
-      if (macro.body.find(part) != string::npos) return;
-  }
-  macros_.define(name, std::move(macro), global);
+  if (definable(name, macro.body)) macros_.define(name, std::move(macro), global);
 }
 
 void Interpreter::definition(string_view name) {
@@ -122,10 +132,11 @@ void Interpreter::let() {
   in_.get();
   const string other = in_.control_name();
   if (name.empty() || other.empty() || name == other) return;
-  if (const Macro* macro = macros_.find(other))
-    define(name, *macro);
-  else
+  if (const Macro* macro = macros_.find(other)) {
+    if (definable(name, macro->body)) macros_.alias(name, other);
+  } else {
     define(name, {.alias = other});
+  }
 }
 
 void Interpreter::new_environment(bool specified) {
@@ -158,6 +169,7 @@ void Interpreter::new_theorem(string_view how) {
   }
   if (name.empty()) return;
   if (printed.empty()) printed = name;
+  cut_name(printed);
   if (shared) numbers_.share(name, trimmed(*shared));
   if (within) numbers_.define(name, trimmed(*within));
   theorems_[name] = {std::move(printed), !star};
@@ -187,6 +199,7 @@ void Interpreter::declare_theorem() {
     printed = name;
     if (printed[0] >= 'a' && printed[0] <= 'z') printed[0] = static_cast<char>(printed[0] - 32);
   }
+  cut_name(printed);
   for (const char* key : {"sibling", "numberlike", "sharenumber"})
     if (const string other = value(key); !other.empty()) numbers_.share(name, other);
   for (const char* key : {"numberwithin", "within", "parent"})

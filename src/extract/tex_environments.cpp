@@ -72,9 +72,7 @@ void Interpreter::begin() {
   }
   if (own) {  // its look is the paper's, its meaning is known; what it takes must be read all the same
     string passed;
-    Macro none = own->begin;
-    none.body.clear();
-    expansion(none, in_, passed);
+    arguments_of(own->begin, in_, passed);
   }
   if (known) return begin_text(name, *known);
   open_group(name);  // unknown: its text stays

@@ -46,6 +46,7 @@ string to_utf8(string_view bytes) {
 }
 
 bool Interpreter::read_file(const string& folder, const string& name) {
+  if (!in_.takes_files()) return false;
   for (const string& candidate : {folder + name, name}) {
     auto content = load_(candidate);
     if (content) {
@@ -94,7 +95,7 @@ void Interpreter::packages() {
     string name = names.substr(i, end - i);
     std::erase_if(name, [](char c) { return c == ' ' || c == '\n'; });
     i = end + 1;
-    if (name.empty() || styles_ >= 32) continue;
+    if (name.empty() || styles_ >= 32 || !in_.takes_files()) continue;
     auto content = load_(name + ".sty");
     if (!content) continue;
     ++styles_;
@@ -120,8 +121,8 @@ void Interpreter::read_style(string text) {
 void Interpreter::input_verbatim(string_view name) {
   if (name == "lstinputlisting") in_.optional_argument();
   const string file = in_.argument();
-  auto content = load_(file);
-  if (!content) {
+  auto content = in_.takes_files() ? load_(file) : std::nullopt;
+  if (!content || !in_.take_bytes(content->size())) {
     ++unresolved_;
     return;
   }

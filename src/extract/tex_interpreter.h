@@ -19,6 +19,7 @@ class Interpreter {
   /// Reads a main file. With `preamble`, only what stands behind \begin{document} is text.
   void run(std::string source, bool preamble);
   bool saw_document() const { return saw_document_; }
+  std::uint64_t used() const { return in_.pushed(); }  ///< of the budget
   Article take();
 
  private:
@@ -110,6 +111,7 @@ class Interpreter {
   void font();
   void catcode();
   std::string defined_name();
+  bool definable(const std::string& name, const std::string& body) const;
   void define(const std::string& name, Macro macro, bool global = false);
 
   // tex_conditions.cpp

@@ -9,17 +9,22 @@ using std::string_view;
 
 const Macro* Macros::find(string_view name) const {
   const auto found = macros_.find(name);
-  return found == macros_.end() ? nullptr : &found->second;
+  return found == macros_.end() ? nullptr : found->second.get();
+}
+
+void Macros::define(const string& name, std::shared_ptr<const Macro> macro, bool global) {
+  std::shared_ptr<const Macro>& now = macros_[name];
+  if (!global) undo_.push_back({name, std::move(now)});
+  now = std::move(macro);
 }
 
 void Macros::define(const string& name, Macro macro, bool global) {
-  const auto found = macros_.find(name);
-  if (!global) undo_.push_back({name, found == macros_.end() ? std::nullopt : std::optional(found->second)});
-  macros_[name] = std::move(macro);
+  define(name, std::make_shared<const Macro>(std::move(macro)), global);
 }
 
-void Macros::undefine(const string& name) {
-  macros_.erase(name);
+void Macros::alias(const string& name, string_view other) {
+  if (const auto found = macros_.find(other); found != macros_.end())
+    define(name, std::shared_ptr(found->second), false);
 }
 
 const Macros::Environment* Macros::environment(string_view name) const {
@@ -35,7 +40,7 @@ void Macros::end_group(std::size_t mark) {
   for (; undo_.size() > mark; undo_.pop_back()) {
     Undo& last = undo_.back();
     if (last.before)
-      macros_[last.name] = std::move(*last.before);
+      macros_[last.name] = std::move(last.before);
     else
       macros_.erase(last.name);
   }
@@ -43,10 +48,12 @@ void Macros::end_group(std::size_t mark) {
 
 namespace {
 
+constexpr std::size_t kLongestWord = 256;  // of control words; bodies are joined to from as many pieces as they like
+
 /// True when `s` ends in a control word, which a letter behind it would lengthen.
 bool ends_in_word(string_view s) {
   std::size_t i = s.size();
-  while (i > 0 && (is_letter(s[i - 1]) || s[i - 1] == '@')) --i;
+  while (i > 0 && s.size() - i < kLongestWord && (is_letter(s[i - 1]) || s[i - 1] == '@')) --i;
   if (i == s.size() || i == 0 || s[i - 1] != '\\') return false;
   std::size_t slashes = 0;
   while (slashes < i && s[i - 1 - slashes] == '\\') ++slashes;
@@ -58,9 +65,11 @@ void join(string& out, string_view more) {
   out.append(more);
 }
 
-string substitute(string_view body, const std::vector<string>& arguments) {
+/// Nothing when it is more than `in` takes.
+string substitute(string_view body, const std::vector<string>& arguments, const Reader& in) {
   string out;
   for (std::size_t i = 0; i < body.size();) {
+    if (!in.takes(out.size())) return "";
     const std::size_t at = std::min(body.find('#', i), body.size());
     join(out, body.substr(i, at - i));
     if (at + 1 >= body.size()) break;
@@ -78,14 +87,13 @@ string substitute(string_view body, const std::vector<string>& arguments) {
 
 }  // namespace
 
-std::optional<string> expansion(const Macro& macro, Reader& in, string& passed) {
+std::optional<std::vector<string>> arguments_of(const Macro& macro, Reader& in, string& passed) {
   if (!macro.before.empty()) {
     in.peek();
     if (in.rest().substr(0, macro.before.size()) != macro.before) return std::nullopt;
     in.advance(macro.before.size());
     passed += macro.before;
   }
-  if (macro.parameters.empty()) return macro.body.find("##") == string::npos ? macro.body : substitute(macro.body, {});
   std::vector<string> arguments;
   for (const Parameter& p : macro.parameters) {
     switch (p.kind) {
@@ -94,7 +102,7 @@ std::optional<string> expansion(const Macro& macro, Reader& in, string& passed) 
         break;
       case Parameter::Kind::optional: {
         auto given = in.optional_argument();
-        arguments.push_back(given ? std::move(*given) : p.text);
+        arguments.push_back(given ? std::move(*given) : in.take_bytes(p.text.size()) ? p.text : "");
         break;
       }
       case Parameter::Kind::star:
@@ -111,7 +119,15 @@ std::optional<string> expansion(const Macro& macro, Reader& in, string& passed) 
       }
     }
   }
-  return substitute(macro.body, arguments);
+  return arguments;
+}
+
+std::optional<string> expansion(const Macro& macro, Reader& in, string& passed) {
+  const auto arguments = arguments_of(macro, in, passed);
+  if (!arguments) return std::nullopt;
+  if (!in.takes(macro.body.size())) return "";
+  if (arguments->empty() && macro.body.find("##") == string::npos) return macro.body;
+  return substitute(macro.body, *arguments, in);
 }
 
 std::vector<Parameter> parameters_of(int count, const std::optional<string>& fallback) {

@@ -2,6 +2,7 @@
 // A paper's own macros and environments: what they take, what they stand for, and the groups that end definitions.
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,9 @@ struct Parameter {
   Kind kind = Kind::mandatory;
   std::string text{};  ///< the default of an optional one; the text that ends a delimited one
 };
+
+/// Bodies that are longer are no paper's; what would compare or search them again and again does not (bytes).
+constexpr std::size_t kLargeBody = 1 << 16;
 
 struct Macro {
   std::vector<Parameter> parameters{};
@@ -38,7 +42,8 @@ class Macros {
  public:
   const Macro* find(std::string_view name) const;
   void define(const std::string& name, Macro macro, bool global = false);
-  void undefine(const std::string& name);
+  /// \let: `name` stands for what `other`, a macro, stands for.
+  void alias(const std::string& name, std::string_view other);
 
   struct Environment {
     Macro begin{};
@@ -53,15 +58,18 @@ class Macros {
  private:
   struct Undo {
     std::string name;
-    std::optional<Macro> before;
+    std::shared_ptr<const Macro> before;  ///< null: it was undefined
   };
-  Names<Macro> macros_{};
+  void define(const std::string& name, std::shared_ptr<const Macro> macro, bool global);
+  Names<std::shared_ptr<const Macro>> macros_{};  ///< shared: copies of a large one are as cheap as of a small one
   Names<Environment> environments_{};
   std::vector<Undo> undo_{};
 };
 
-/// Reads the arguments that `macro` takes and gives its body with them in place. Nothing when the source does not
-/// match a delimited macro; what was read is then in `passed`.
+/// Reads the arguments that `macro` takes. Nothing when the source does not match a delimited macro; what was read is
+/// then in `passed`.
+std::optional<std::vector<std::string>> arguments_of(const Macro& macro, Reader& in, std::string& passed);
+/// The same, and `macro`'s body with them in place; an empty one where that is more than `in` takes.
 std::optional<std::string> expansion(const Macro& macro, Reader& in, std::string& passed);
 
 /// The parameters of \newcommand{\x}[count][fallback].

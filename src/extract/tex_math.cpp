@@ -176,7 +176,7 @@ Interpreter::Formula Interpreter::formula(Stop stop, const string& environment, 
         const std::size_t open = s.find_first_not_of(" \t");
         if (open != string_view::npos && s[open] == '[' && open + 1 < s.size() &&
             (s[open + 1] == '-' || s[open + 1] == '.' || (s[open + 1] >= '0' && s[open + 1] <= '9')))
-          if (const std::size_t close = s.find(']'); close != string_view::npos && close < open + 16)
+          if (const std::size_t close = s.substr(0, open + 16).find(']'); close != string_view::npos)
             in_.advance(close + 1);
         if (kind && kind->rows && nested == 0 && braces == 0) {
           if (numbered) numbers_.step("equation", "Equation");

@@ -9,7 +9,9 @@ using std::string_view;
 
 namespace {
 constexpr char kOpen = '\x01', kClose = '\x02';
-}
+constexpr std::size_t kMostCounters = 1000;  // with a step of one, those within it are set to 0
+constexpr std::size_t kLongestNumber = 200;  // bytes of a \tag or an \item[...]: each reference repeats it
+}  // namespace
 
 Numbers::Numbers() {
   for (const char* name : {"part", "chapter", "section", "equation", "figure", "table", "algorithm", "listing"})
@@ -29,7 +31,7 @@ Numbers::Counter& Numbers::counter(const string& name) {
 }
 
 void Numbers::define(const string& name, const string& within) {
-  if (name == within) return;
+  if (name == within || counters_.size() > kMostCounters) return;
   string above = within;
   for (int i = 0; i < 8 && !above.empty(); ++i) {
     if (above == name) return;  // a circle
@@ -42,7 +44,7 @@ void Numbers::define(const string& name, const string& within) {
 }
 
 void Numbers::share(const string& name, const string& other) {
-  if (name != other) counters_[name].shared = other;
+  if (name != other && counters_.size() <= kMostCounters) counters_[name].shared = other;
 }
 
 void Numbers::use_chapters() {
@@ -71,13 +73,18 @@ string Numbers::step(const string& name, const string& kind) {
   Counter& c = counter(name);
   ++c.value;
   reset_inner(c, 0);
-  current_ = {print(c, 0), kind};
+  current_ = {print(c, 0), kind.size() <= kLongestNumber ? kind : ""};
   return current_.number;
 }
 
 void Numbers::step_back(const string& name) {
   Counter& c = counter(name);
   if (c.value > 0) --c.value;
+}
+
+void Numbers::set_current(string number, string kind) {
+  if (number.size() > kLongestNumber) number.clear();
+  current_ = {std::move(number), std::move(kind)};
 }
 
 void Numbers::letters(const string& name) {

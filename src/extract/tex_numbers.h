@@ -23,7 +23,7 @@ class Numbers {
   void use_chapters();                       ///< sections, equations and figures count within chapters
 
   /// What \label here refers to.
-  void set_current(std::string number, std::string kind) { current_ = {std::move(number), std::move(kind)}; }
+  void set_current(std::string number, std::string kind);
   const std::string& current() const { return current_.number; }
   void label(const std::string& name) { labels_[name] = current_; }
 

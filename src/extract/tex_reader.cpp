@@ -7,6 +7,10 @@ namespace eddy::extract::tex {
 using std::string;
 using std::string_view;
 
+namespace {
+constexpr std::size_t kLongestStop = 200;  // of a delimited argument; it is compared at every character
+}
+
 Reader::Frame& Reader::open_frame() {
   if (depth_ > base_)
     frames_[depth_ - 1].position = static_cast<std::size_t>(cursor_ - frames_[depth_ - 1].text.data());
@@ -32,8 +36,8 @@ void Reader::close_frame() {
 
 bool Reader::push_file(string text, string folder, bool at_letter) {
   // A file that draws in itself twice would be read 2^20 times: all of them together have limits, too.
-  if (files_ >= 20 || ++all_files_ > 1000 || depth_ > 4000 || pushed_ + text.size() > budget_) return false;
-  pushed_ += text.size();
+  if (!takes_files() || !take_bytes(text.size())) return false;
+  ++all_files_;
   Frame& frame = open_frame();
   ++files_;
   frame.text = std::move(text);
@@ -46,6 +50,22 @@ bool Reader::push_file(string text, string folder, bool at_letter) {
   return true;
 }
 
+bool Reader::take_bytes(std::size_t bytes) {
+  if (pushed_ + bytes > budget_) {
+    all_files_ = 1000;  // nor are others read that would be refused
+    return false;
+  }
+  pushed_ += bytes;
+  return true;
+}
+
+bool Reader::takes(std::size_t bytes) const {
+  const bool fresh = in_file() && cursor_ != file_cursor_;
+  const int expansions = fresh ? 0 : expansions_here_;
+  const std::uint64_t here = fresh ? 0 : pushed_here_;
+  return depth_ <= 4000 && expansions <= 100'000 && here + bytes <= (8u << 20) && pushed_ + bytes <= budget_;
+}
+
 bool Reader::push(string_view text, bool at) {
   if (in_file()) {
     if (cursor_ != file_cursor_) {
@@ -54,9 +74,8 @@ bool Reader::push(string_view text, bool at) {
       pushed_here_ = 0;
     }
   }
-  if (depth_ > 4000 || ++expansions_here_ > 100'000 || pushed_here_ + text.size() > (8u << 20) ||
-      pushed_ + text.size() > budget_)
-    return false;
+  ++expansions_here_;
+  if (!takes(text.size())) return false;
   pushed_ += text.size();
   pushed_here_ += text.size();
   // A frame that is read to its end needs not stay below: loops by tail calls use no memory.
@@ -180,6 +199,11 @@ string Reader::control_name() {
   return name;
 }
 
+/// What a search looks through.
+string_view Reader::searched() const {
+  return in_vain_ < budget_ ? rest() : rest().substr(0, kWindow);
+}
+
 /// Where the '}' stands that closes a group of which `s` is the inside, or npos.
 std::size_t Reader::group_end(string_view s) const {
   int depth = 0;
@@ -199,12 +223,13 @@ std::size_t Reader::group_end(string_view s) const {
 }
 
 string Reader::group() {
-  const string_view s = rest();
-  const std::size_t close = group_end(s);
+  const string_view s = rest(), near = searched();
+  const std::size_t close = group_end(near);
   if (close != string_view::npos) {
     cursor_ += close + 1;
     return without_comments(s.substr(0, close));
   }
+  in_vain_ += near.size();
   if (in_file() || depth_ - 1 == base_ || depth_ == base_) {  // never closed: the paragraph's end is the likeliest end
     const std::size_t end = std::min(s.find("\n\n"), s.size());
     cursor_ += end;
@@ -249,7 +274,8 @@ std::optional<string> Reader::optional_argument(char open, char close) {
     return std::nullopt;
   }
   int braces = 0;
-  for (const char* at = cursor_ + 1; at != end_; ++at) {
+  const char* at = cursor_ + 1;
+  for (const char* const end = cursor_ + searched().size(); at < end; ++at) {
     if (*at == '\\' && at + 1 != end_) {
       ++at;
     } else if (*at == '{') {
@@ -264,6 +290,7 @@ std::optional<string> Reader::optional_argument(char open, char close) {
       return out;
     }
   }
+  in_vain_ += static_cast<std::uint64_t>(at - cursor_);
   if (depth_ == depth) cursor_ = back;
   return std::nullopt;
 }
@@ -276,18 +303,23 @@ bool Reader::star() {
 
 std::optional<string_view> Reader::until(string_view stop) {
   peek();
-  const string_view s = rest();
+  const string_view s = searched();
   const std::size_t at = s.find(stop);
-  if (at == string_view::npos) return std::nullopt;
+  if (at == string_view::npos) {
+    in_vain_ += s.size();
+    return std::nullopt;
+  }
   cursor_ += at + stop.size();
   return s.substr(0, at);
 }
 
 std::optional<string> Reader::delimited(string_view stop) {
   peek();
-  const string_view s = rest();
+  if (stop.size() > kLongestStop) return std::nullopt;
+  const string_view s = searched();
   int braces = 0;
-  for (std::size_t i = 0; i < s.size(); ++i) {
+  std::size_t i = 0;
+  for (; i < s.size(); ++i) {
     if (braces == 0 && s.substr(i, stop.size()) == stop) {
       const bool word = stop.size() > 1 && stop[0] == '\\' && is_letter(stop.back());
       if (!word || i + stop.size() >= s.size() || !is_letter(s[i + stop.size()])) {
@@ -308,7 +340,15 @@ std::optional<string> Reader::delimited(string_view stop) {
       break;
     }
   }
+  in_vain_ += std::min(i, s.size());
   return std::nullopt;
+}
+
+bool Reader::holds(string_view what) {
+  const string_view s = searched();
+  if (s.find(what) != string_view::npos) return true;
+  in_vain_ += s.size();
+  return false;
 }
 
 string without_comments(string_view s) {

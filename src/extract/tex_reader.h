@@ -20,13 +20,21 @@ class Reader {
  public:
   static constexpr int kEnd = -1;
 
-  /// `budget`: bytes that expansions may push in all; beyond it they are refused.
+  /// `budget`: bytes that expansions may push in all; beyond it they are refused. As many may be searched in vain (for
+  /// a '}' that never comes, and then again from the next '{'); from then on a search sees the next kWindow bytes.
   explicit Reader(std::uint64_t budget) : budget_(budget) {}
+  static constexpr std::size_t kWindow = 1024;
 
   /// Reads this text next. False: refused. Files are, 20 levels within each other or 1,000 in all; expansions are,
   /// 4,000 levels deep, or more than 100,000 of them (or 8 MiB) for one character of a file: macros that never end.
   bool push_file(std::string text, std::string folder, bool at_letter);
   bool push(std::string_view text, bool at_letter);
+  bool takes(std::size_t bytes) const;  ///< would `push` take a text of so many?
+  /// False when no file would be taken any more, so that it need not be read; or none of `bytes` for a text that goes
+  /// into the output as it is (which is taken from the budget then).
+  bool takes_files() const { return files_ < 20 && all_files_ < 1000 && depth_ <= 4000; }
+  bool take_bytes(std::size_t bytes);
+  std::uint64_t pushed() const { return pushed_; }
 
   /// Hides all that was pushed so far until `leave`, so that a text can be read by itself.
   std::size_t enter();
@@ -65,6 +73,9 @@ class Reader {
   std::optional<std::string_view> until(std::string_view stop);
   /// As `until`, with comments removed and groups kept whole: a delimited argument of \def.
   std::optional<std::string> delimited(std::string_view stop);
+  /// Does `what` stand anywhere in the text on top?
+  bool holds(std::string_view what);
+  std::uint64_t in_vain() const { return in_vain_; }  ///< bytes searched without a find, in all
 
   bool at_letter() const;
   void set_at_letter(bool on) { at_letter_ = on; }
@@ -82,13 +93,14 @@ class Reader {
   Frame& open_frame();
   void close_frame();
   std::size_t group_end(std::string_view s) const;
+  std::string_view searched() const;
 
   std::deque<Frame> frames_{};
   std::size_t depth_ = 0, base_ = 0;
   const char* cursor_ = nullptr;
   const char* end_ = nullptr;
   bool at_letter_ = false, blank_after_name_ = false;
-  std::uint64_t budget_, pushed_ = 0, pushed_here_ = 0;
+  std::uint64_t budget_, pushed_ = 0, pushed_here_ = 0, in_vain_ = 0;
   int expansions_here_ = 0, files_ = 0, all_files_ = 0;
   const char* file_cursor_ = nullptr;
 };

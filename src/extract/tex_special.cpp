@@ -221,8 +221,7 @@ void Interpreter::plain_command(string_view name) {
     string kind = head.substr(0, blank);
     for (char& c : kind) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     out_.end_paragraph();
-    const string_view rest = in_.rest();
-    const bool closed = rest.find(proof ? "\\enddemo" : "\\endproclaim") != string_view::npos;
+    const bool closed = in_.holds(proof ? "\\enddemo" : "\\endproclaim");
     const string_view end = closed ? (proof ? "\\enddemo" : "\\endproclaim") : "\n\n";
     if (const auto text = in_.until(end)) {
       string body = render(string(*text));

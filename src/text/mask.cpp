@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace eddy::text {
 namespace {
@@ -10,34 +11,49 @@ constexpr std::array<std::string_view, 16> kDisplays{
     "equation", "equation*", "align",   "align*",   "eqnarray",    "eqnarray*", "gather",  "gather*",
     "multline", "multline*", "alignat", "alignat*", "displaymath", "math",      "flalign", "flalign*"};
 
-/// Where the mathematics that begins at `at` ends; `at` when none does.
-std::size_t mathematics_end(std::string_view s, std::size_t at) {
-  const auto after = [&](std::string_view close, std::size_t from) {
-    const std::size_t end = s.find(close, from);
-    return end == std::string_view::npos ? at : end + close.size();
-  };
-  if (s.substr(at, 2) == "$$") return after("$$", at + 2);
-  if (s[at] == '$') {
-    for (std::size_t i = at + 1; i < s.size(); ++i) {
-      if (s[i] == '\\') {
+/// Finds where mathematics ends.
+class Mathematics {
+ public:
+  explicit Mathematics(std::string_view s) : s_(s) {}
+  /// Past the end of what begins at `at`; `at` when nothing does, or it has no end.
+  std::size_t end(std::size_t at);
+
+ private:
+  std::size_t after(std::string_view close, std::size_t from, std::size_t at);
+  std::string_view s_;
+  std::set<std::string, std::less<>> absent_{};  ///< what stands nowhere behind: not looked for again
+};
+
+std::size_t Mathematics::after(std::string_view close, std::size_t from, std::size_t at) {
+  if (absent_.contains(close)) return at;
+  const std::size_t end = s_.find(close, from);
+  if (end != std::string_view::npos) return end + close.size();
+  absent_.emplace(close);
+  return at;
+}
+
+std::size_t Mathematics::end(std::size_t at) {
+  if (s_.substr(at, 2) == "$$") return after("$$", at + 2, at);
+  if (s_[at] == '$') {
+    for (std::size_t i = at + 1; i < s_.size(); ++i) {
+      if (s_[i] == '\\') {
         ++i;
-      } else if (s[i] == '$') {
+      } else if (s_[i] == '$') {
         return i + 1;
-      } else if (s[i] == '\n' && i + 1 < s.size() && s[i + 1] == '\n') {
+      } else if (s_[i] == '\n' && i + 1 < s_.size() && s_[i + 1] == '\n') {
         break;
       }
     }
     return at;
   }
-  if (s.substr(at, 2) == "\\[") return after("\\]", at + 2);
-  if (s.substr(at, 2) == "\\(") return after("\\)", at + 2);
+  if (s_.substr(at, 2) == "\\[") return after("\\]", at + 2, at);
+  if (s_.substr(at, 2) == "\\(") return after("\\)", at + 2, at);
   constexpr std::string_view begin = "\\begin{";
-  if (!s.substr(at).starts_with(begin)) return at;
-  const std::size_t name_at = at + begin.size(), brace = s.find('}', name_at);
-  if (brace == std::string_view::npos) return at;
-  const std::string_view name = s.substr(name_at, brace - name_at);
+  if (!s_.substr(at).starts_with(begin)) return at;
+  const std::string_view rest = s_.substr(at + begin.size(), 16);
+  const std::string_view name = rest.substr(0, rest.find('}'));
   if (std::find(kDisplays.begin(), kDisplays.end(), name) == kDisplays.end()) return at;
-  return after("\\end{" + std::string(name) + "}", brace);
+  return after("\\end{" + std::string(name) + "}", at + begin.size() + name.size(), at);
 }
 
 bool in_local(char c) {
@@ -65,13 +81,14 @@ std::size_t host_end(std::string_view s, std::size_t at) {
 std::string without_mathematics(std::string_view s) {
   std::string out;
   out.reserve(s.size());
+  Mathematics mathematics(s);
   std::size_t from = 0;
   for (std::size_t i = 0; i < s.size();) {
     if (s[i] != '$' && s[i] != '\\') {
       ++i;
       continue;
     }
-    const std::size_t end = mathematics_end(s, i);
+    const std::size_t end = mathematics.end(i);
     if (end > i) {
       out.append(s, from, i - from);
       out += ' ';
@@ -91,10 +108,13 @@ std::uint64_t mask_emails(std::string& text) {
   for (std::size_t at = text.find('@'); at != std::string::npos; at = text.find('@', at + 1)) {
     std::size_t begin = at;
     if (begin > from && text[begin - 1] == '}') {  // {one, two}@host
-      const std::size_t open = text.rfind('{', begin);
-      if (open != std::string::npos && open >= from && begin - open < 200 && text.find('\n', open) > begin &&
-          text.find('$', open) > begin)
-        begin = open - (open > from && text[open - 1] == '\\');
+      const std::size_t first = std::max(from, begin - std::min<std::size_t>(begin, 200));
+      const std::string_view near = std::string_view(text).substr(first, begin - first);
+      const std::size_t open = near.rfind('{');
+      if (open != std::string_view::npos && near.find_first_of("\n$", open) == std::string_view::npos) {
+        begin = first + open;
+        if (begin > from && text[begin - 1] == '\\') --begin;
+      }
     } else {
       while (begin > from && in_local(text[begin - 1])) --begin;
       while (begin < at && text[begin] == '.') ++begin;

@@ -22,12 +22,12 @@ struct Entry {
 /// A .tar.gz with names as given, whatever they are.
 std::string tar_gz(const std::vector<Entry>& entries) {
   std::size_t room = 1 << 20;
-  for (const Entry& e : entries) room += e.bytes.size() + 2048;
+  for (const Entry& e : entries) room += e.bytes.size() + 2 * e.name.size() + 4096;
   std::string out(room, '\0');
   std::size_t used = 0;
   archive* a = archive_write_new();
   archive_write_add_filter_gzip(a);
-  archive_write_set_format_ustar(a);
+  archive_write_set_format_pax_restricted(a);  // ustar where its fields suffice
   archive_write_open_memory(a, out.data(), out.size(), &used);
   for (const Entry& e : entries) {
     archive_entry* entry = archive_entry_new();
@@ -94,6 +94,24 @@ TEST_CASE("bombs and damage") {
             {})
             .outcome.text == "Hi there\n");
   CHECK(extract_payload(kPaper, {}).outcome.text == "text\n");
+}
+
+TEST_CASE("what is refused counts, too") {
+  // Skipped, a link's or a bad name's gigabytes would be unpacked uncounted before the next header.
+  const std::string zeros(60 << 20, '\0');
+  for (const char* name : {"../a.tex", "figure.png", "/dev/zero"})
+    CHECK(unpack(tar_gz({{name, zeros}, {"b.tex", kPaper}})).reason == "archive: unpacks to too much");
+  const std::string long_name(4096, 'n');
+  CHECK(unpack(tar_gz({{long_name, "x"}})).files.size() == 1);
+  const Archive a = unpack(tar_gz({{long_name + "n", "x"}, {"b.tex", kPaper}, {"B.tex", "B"}, {"b.tex", "again"}}));
+  CHECK(a.refused == 1);
+  REQUIRE(a.files.size() == 2);
+  CHECK(a.files[0].bytes == "again");
+  CHECK(a.files[1].name == "B.tex");
+  std::vector<Entry> names;
+  for (int i = 0; i < 100; ++i) names.push_back({std::to_string(i) + long_name, ""});
+  CHECK(unpack(tar_gz(names)).refused == 100);
+  CHECK(unpack(tar_gz(names), {.total_bytes = 400'000}).reason == "archive: unpacks to too much");
 }
 
 TEST_CASE("the main file is found by what files say") {

@@ -35,6 +35,17 @@ TEST_CASE("e-mail addresses are masked, other @ stay") {
   CHECK(masked("\\makeatletter\\def\\@foo{1}", 0) == "\\makeatletter\\def\\@foo{1}");
 }
 
+TEST_CASE("mathematics and addresses that never end are looked for once") {
+  for (const std::string part : {"\\[a", "\\(a", "\\begin{equation}", "\\begin{", "a}@", "$\n\n"}) {
+    INFO(part);
+    std::string text;
+    while (text.size() < 4 << 20) text += part;
+    CHECK(without_mathematics(text) == text);
+    CHECK(masked(text, 0) == text);
+  }
+  CHECK(without_mathematics("\\[ a \\(b\\) \\[ c \\(d\\)") == "\\[ a   \\[ c  ");
+}
+
 TEST_CASE("languages are told by their function words and scripts") {
   const auto language = [](const char* text) { return detect_language(text).code; };
   CHECK(language("We show that the energy of the flow is bounded by a constant which does not depend on time.") ==
