@@ -1,7 +1,10 @@
 // What is refused of JSON that came from elsewhere.
 #include "base/json.h"
 
+#include <filesystem>
+
 #include "base/error.h"
+#include "base/plain_text.h"
 #include "catch.h"
 
 using eddy::parse_json;
@@ -36,4 +39,23 @@ TEST_CASE("a key that stands twice is refused, also far down") {
   CHECK_THROWS_WITH(parse_json<Json>(R"({"x": [{"a": 1, "b": 2, "a": 3}]})", "f"),
                     "f: the key 'a' stands twice in one object");
   CHECK(parse_json<Json>(R"({"a": {"a": 1}, "b": {"a": 1}})", "f").size() == 2);
+}
+
+TEST_CASE("what libraries' exceptions say is told without their codes") {
+  CHECK_THROWS_WITH(
+      parse_json<Json>("{\"a\": 1", "f"),
+      contains_text("f: not valid JSON: parse error at line 1, column 8: ") && !contains_text("json.exception"));
+  try {
+    (void)Json::parse("{\"a\": 1}").at("b");
+    FAIL("found");
+  } catch (const Json::exception& e) {
+    CHECK(eddy::plain_text(e) == "key 'b' not found");
+  }
+  try {
+    std::filesystem::rename("/nowhere/a", "/nowhere/b");
+    FAIL("renamed");
+  } catch (const std::exception& e) {
+    CHECK(eddy::plain_text(e) == "/nowhere/a → /nowhere/b: No such file or directory");
+  }
+  CHECK(eddy::plain_text(std::runtime_error("as it is")) == "as it is");
 }
