@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/plain_text.h"
 
 namespace eddy {
 namespace {
@@ -64,7 +65,7 @@ J parse_json(std::string_view text, const std::string& where) {
     J::sax_parse(text.begin(), text.end(), &watch);
     return J::parse(text.begin(), text.end());
   } catch (const typename J::exception& e) {
-    fail_input("{}: not valid JSON: {}", where, e.what());
+    fail_input("{}: not valid JSON: {}", where, plain_text(e));
   }
 }
 template nlohmann::json parse_json<nlohmann::json>(std::string_view, const std::string&);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/plain_text.h"
 #include "base/process.h"
 
 namespace eddy {
@@ -18,7 +19,7 @@ int run_main(const std::string& program, const std::function<int()>& body) {
   } catch (const std::bad_alloc&) {
     log::write(log::Level::error, program + ": out of memory");
   } catch (const std::exception& e) {
-    log::write(log::Level::error, program + ": " + e.what());
+    log::write(log::Level::error, program + ": " + plain_text(e));
   }
   return static_cast<int>(Exit::failed);
 }

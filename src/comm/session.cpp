@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/plain_text.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "comm/abort.h"
@@ -231,7 +232,7 @@ int run_mpi_main(const std::string& program, int argc, char** argv, const std::f
   try {
     session = std::make_unique<Session>(&argc, &argv);
   } catch (const std::exception& e) {  // no job to agree with yet: the launcher ends the other ranks
-    log::error("{}: {} (host {})", program, e.what(), host_name());
+    log::error("{}: {} (host {})", program, plain_text(e), host_name());
     return static_cast<int>(Exit::failed);
   }
   int status = static_cast<int>(Exit::failed);
@@ -244,7 +245,7 @@ int run_mpi_main(const std::string& program, int argc, char** argv, const std::f
   } catch (const std::bad_alloc&) {
     message = program + ": out of memory";
   } catch (const std::exception& e) {
-    message = program + ": " + e.what();
+    message = program + ": " + plain_text(e);
   }
   return session->finish(status, message);
 }

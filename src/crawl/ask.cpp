@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "crawl/paper.h"
 
 namespace eddy::crawl {
 
@@ -37,6 +38,7 @@ Record Record::parse(std::string_view line, const std::string& where) {
     r.time = j.value("time", 0.0);
     if (const auto at = j.find("json"); at != j.end()) r.json = std::move(*at);
     if (const auto at = j.find("payload"); at != j.end()) r.payload = std::move(*at);
+    if (!r.payload.is_null()) payload_of(r.payload);  // that it is one
   } catch (const nlohmann::json::exception&) {
     fail_input("{}: no record of a crawl; restore the file, or crawl into another folder", where);
   }

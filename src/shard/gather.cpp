@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "base/plain_text.h"
 
 namespace eddy::shard {
 namespace {
@@ -21,7 +22,7 @@ void together(comm::Communicator& world, const std::function<void()>& work) {
     message = e.what();
   } catch (const std::exception& e) {
     status = static_cast<std::int32_t>(Exit::failed);
-    message = e.what();
+    message = plain_text(e);
   }
   std::vector<std::int32_t> all(static_cast<std::size_t>(world.size()));
   world.all_gather(&status, all.data(), 1, Dtype::i32);

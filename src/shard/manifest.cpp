@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/plain_text.h"
 #include "io/file.h"
 #include "shard/format.h"
 #include "shard/shard.h"
@@ -55,12 +56,13 @@ ShardEntry parse_entry(const ordered_json& j, const std::string& file) {
 }  // namespace
 
 Manifest read_manifest(const fs::path& dir) {
-  if (!fs::exists(dir)) fail_input("{}: there is no such directory of shards", dir.string());
+  std::error_code none;
+  if (!fs::exists(dir, none)) fail_input("{}: there is no such directory of shards", dir.string());
   const fs::path path = dir / kManifestName;
-  if (!fs::exists(path) && fs::exists(dir / "text" / kManifestName))
+  if (!fs::exists(path, none) && fs::exists(dir / "text" / kManifestName, none))
     fail_input("{0}: holds two directories of shards: name {0}/text (whole texts) or {0}/pairs (prompts and responses)",
                dir.string());
-  if (!fs::exists(path))
+  if (!fs::exists(path, none))
     fail_input("{}: no {}: not a directory of eddy-shard, or one it did not finish", dir.string(), kManifestName);
   return parse_manifest(io::read_file(path), path.string());
 }
@@ -80,7 +82,7 @@ Manifest parse_manifest(const std::string& text, const std::string& file) {
     m.report = j.at("report");
     return m;
   } catch (const nlohmann::json::exception& e) {
-    fail_input("{}: {}", file, e.what());
+    fail_input("{}: not a manifest of eddy-shard ({}): restore it, or make the shards again", file, plain_text(e));
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/plain_text.h"
 #include "tokenize/regex.h"
 #include "tokenize/string_ids.h"
 #include "tokenize/unicode.h"
@@ -183,7 +184,8 @@ Definition parse_definition(const std::string& json_text, const std::string& fil
   try {
     return Parser(file).parse(parse_json<json>(json_text, file));
   } catch (const json::exception& e) {
-    fail_input("{}: not a tokenizer.json that Eddy can read: {}", file, e.what());
+    fail_input("{}: not a tokenizer.json that Eddy can read ({}): take the model's own, or what train-tokenizer wrote",
+               file, plain_text(e));
   }
 }
 

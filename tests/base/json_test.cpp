@@ -1,7 +1,10 @@
 // What is refused of JSON that came from elsewhere.
 #include "base/json.h"
 
+#include <filesystem>
+
 #include "base/error.h"
+#include "base/plain_text.h"
 #include "catch.h"
 
 using eddy::parse_json;
@@ -49,4 +52,22 @@ TEST_CASE("a whole number is taken only where it is one, and fits") {
   }
   CHECK(eddy::whole_number<std::uint64_t>(Json::parse("18446744073709551615"), "n") == UINT64_MAX);
   CHECK_THROWS_WITH(eddy::whole_number<std::uint64_t>(Json::parse("-1"), "n"), contains_text("n must be"));
+
+TEST_CASE("what libraries' exceptions say is told without their codes") {
+  CHECK_THROWS_WITH(
+      parse_json<Json>("{\"a\": 1", "f"),
+      contains_text("f: not valid JSON: parse error at line 1, column 8: ") && !contains_text("json.exception"));
+  try {
+    (void)Json::parse("{\"a\": 1}").at("b");
+    FAIL("found");
+  } catch (const Json::exception& e) {
+    CHECK(eddy::plain_text(e) == "key 'b' not found");
+  }
+  try {
+    std::filesystem::rename("/nowhere/a", "/nowhere/b");
+    FAIL("renamed");
+  } catch (const std::exception& e) {
+    CHECK(eddy::plain_text(e) == "/nowhere/a → /nowhere/b: No such file or directory");
+  }
+  CHECK(eddy::plain_text(std::runtime_error("as it is")) == "as it is");
 }

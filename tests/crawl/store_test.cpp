@@ -77,8 +77,16 @@ TEST_CASE("a torn last line is dropped, and writing goes on behind the one befor
     CHECK(memory.size() == 1);
     CHECK(eddy_test::read_file(dir / "records/rank-0000.jsonl").back() == '\n');
   }
-  append(dir / "records/rank-0000.jsonl", "{\"key\": 1}\n");
-  CHECK(eddy_test::lacks(eddy_test::refusal([&] { Memory m(dir.path()); }), {"rank-0000.jsonl, line 2"}) == "");
+  const std::string good = eddy_test::read_file(dir / "records/rank-0000.jsonl");
+  for (const char* bad : {R"({"key": 1})", "[]", "words", R"({"key": "k", "channel": "c", "ok": true, "payload": {}})",
+                          R"({"key": "k", "channel": "c", "ok": true, "payload": [1]})",
+                          R"({"key": "k", "channel": "c", "ok": true, "status": "x"})"}) {
+    INFO(bad);
+    eddy_test::write_file(dir / "records/rank-0000.jsonl", good + bad + "\n");
+    const std::string text = eddy_test::refusal([&] { Memory m(dir.path()); });
+    CHECK(eddy_test::lacks(text, {"rank-0000.jsonl, line 2", "restore the file"}) == "");
+    CHECK(text.find("json.exception") == std::string::npos);
+  }
 }
 
 TEST_CASE("payloads that no record names are cut off; named ones that lack are told") {
