@@ -14,7 +14,7 @@
 #include "shard/output.h"
 #include "shard/reading.h"
 #include "shard/shared_inputs.h"
-#include "shard/writer.h"
+#include "shard/writing.h"
 
 namespace eddy::shard {
 namespace fs = std::filesystem;
@@ -32,6 +32,7 @@ std::vector<std::string> set_names(const BuildOptions& o) {
 std::string fingerprint(const BuildOptions& o, const InputList& list, const tokenize::Tokenizer& tokenizer) {
   ordered_json j{{"version", EDDY_VERSION}, {"tokenizer", hex64(tokenizer.hash())}, {"options", o.to_json()}};
   j["slice_bytes"] = o.slice_bytes;
+  j["record_bytes"] = sizeof(DocumentRecord);  // of another program's journals nothing can be made
   std::vector<std::string> files = o.decontaminate.files;
   files.push_back(o.pairs.templates.empty() ? default_templates().string() : o.pairs.templates);
   for (const std::string& file : files)
@@ -46,47 +47,6 @@ std::string fingerprint(const BuildOptions& o, const InputList& list, const toke
   }
   j["inputs"] = hex64(inputs.digest());
   return j.dump(1, ' ', false, ordered_json::error_handler_t::replace);
-}
-
-/// Writes the planned shards that are this rank's into the folder.
-std::vector<ShardEntry> write_shards(comm::Communicator& world, const fs::path& folder,
-                                     const std::vector<std::string>& sets, const std::vector<PlannedShard>& plan,
-                                     const std::vector<std::vector<DocumentRecord>>& records, const InputList& list,
-                                     const std::vector<Unit>& units, const std::vector<JournalPlace>& places,
-                                     const tokenize::Tokenizer& tokenizer) {
-  std::vector<ShardEntry> entries;
-  SpillReader spills(folder);
-  std::optional<UnitResult> unit;  // the last one whose papers were asked for
-  const auto source_of = [&](const DocumentRecord& r) -> std::string {
-    const InputFile& file = list.files[units[r.unit].file];
-    if (!file.store || r.paper == kNone) return file.name;
-    if (!unit || unit->unit != r.unit)
-      unit = read_entry(folder, *std::lower_bound(places.begin(), places.end(), r.unit,
-                                                  [](const JournalPlace& p, std::uint32_t u) { return p.unit < u; }));
-    return unit->papers.at(r.paper).at("source");
-  };
-  log::Progress progress("write", records.size(), "shards");
-  for (std::size_t mine = 0; mine < records.size(); ++mine) {
-    const PlannedShard& shard =
-        plan[mine * static_cast<std::size_t>(world.size()) + static_cast<std::size_t>(world.rank())];
-    std::vector<ShardDocument> documents;
-    std::vector<std::string> sources;
-    std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> known;  // unit or file, paper → source
-    for (const DocumentRecord& r : records[mine]) {
-      const bool of_store = list.files[units[r.unit].file].store;
-      const auto [at, is_new] =
-          known.try_emplace(of_store ? std::pair(r.unit, r.paper) : std::pair(units[r.unit].file, kNone),
-                            static_cast<std::uint32_t>(sources.size()));
-      if (is_new) sources.push_back(source_of(r));
-      documents.push_back({r.tokens, r.prompt, at->second, r.hash});
-    }
-    entries.push_back(write_shard(folder / sets[shard.set] / shard_file_name(shard.split, shard.index),
-                                  {shard.split, shard.index, tokenizer.hash(), tokenizer.vocab_size()}, documents,
-                                  sources, [&](std::size_t i) { return spills.tokens(records[mine][i]); }));
-    entries.back().set = shard.set;
-    progress.update(mine + 1);
-  }
-  return entries;
 }
 
 /// Every rank's entries, by split and name.
@@ -144,13 +104,12 @@ std::vector<Drop> list_drops(const std::vector<DocumentRecord>& records, const s
   return drops;
 }
 
-/// What became of each document, from the plan. `first` [units] as in ReadDocuments.
-std::vector<Fate> fates_of(std::size_t documents, const std::vector<PlannedShard>& plan,
-                           const std::vector<DocumentRecord>& sorted, const std::vector<std::uint64_t>& first) {
+/// What became of each document, from the plan.
+std::vector<Fate> fates_of(std::size_t documents, const Plan& plan) {
   std::vector<Fate> fates(documents);
-  for (const PlannedShard& s : plan)
+  for (const PlannedShard& s : plan.shards)
     for (std::uint64_t i = s.begin; i < s.end; ++i) {
-      Fate& f = fates[first[sorted[i].unit] + sorted[i].number];
+      Fate& f = fates[plan.order[i]];
       ++f.copies;
       f.split = s.split;
     }
@@ -201,26 +160,30 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
   const std::vector<Unit> units = make_units(list.files, o.slice_bytes);
   try {
     phase("read");
-    read_units(world, partial, o, list, units, *tokenizer);
+    const std::uint64_t documents = read_units(world, partial, o, list, units, *tokenizer);
     phase("gather");
-    ReadDocuments read = gather_documents(world, partial, units.size());
+    ReadDocuments read = gather_documents(world, partial, units.size(), documents);
     if (read.tally.documents() == 0)
       fail_input("the inputs hold no usable document; rejected: {}",
                  make_report(o, list, units, read.tally).at("rejected").dump());
     phase("duplicates");
-    const std::vector<std::uint32_t> kept = find_duplicates(world, partial, o, read);
+    std::vector<std::uint32_t> kept = find_duplicates(world, partial, o, read);
 
-    std::vector<PlannedShard> plan;
+    std::vector<PlannedShard> shards;
     ordered_json report;
     Lists lists;
     phase(world.rank() == 0 ? "plan" : "wait");
     together(world, [&] {
       if (world.rank() != 0) return;
       const std::vector<std::uint64_t> lines_before = read.tally.lines_before(units);
-      const std::size_t documents = read.records.size();
       const std::vector<Drop> drops = list_drops(read.records, kept, list, units, lines_before, read.tally);
-      plan = plan_shards(read.records, o.split, o.shard_tokens);
-      const std::vector<Fate> fates = fates_of(documents, plan, read.records, read.first);
+      std::vector<std::uint32_t>().swap(kept);
+      Plan plan = plan_shards(read.records, o.split, o.shard_tokens);
+      const std::vector<Fate> fates = fates_of(read.records.size(), plan);
+      write_plan(partial, read.records, plan.order);
+      std::vector<DocumentRecord>().swap(read.records);
+      shards = std::move(plan.shards);
+      std::vector<std::uint32_t>().swap(plan.order);
       phase("lists");
       lists = write_lists(partial, {list, units, read.places, read.first, lines_before, fates, drops, o.task_field,
                                     o.split.test > 0 ? Split::test : Split::validation});
@@ -228,15 +191,12 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
       report["balance"] = lists.balance;
       if (!o.task_field.empty()) report["questions"] = lists.questions;
       for (const std::string& set : sets) fs::create_directories(partial / set);
+      phase("wait");
     });
-    plan = from_bytes<PlannedShard>(tell(world, as_bytes(plan)));
+    shards = from_bytes<PlannedShard>(tell(world, as_bytes(shards)));
     phase("write");
-    const auto mine = hand_out(world, plan, read.records);
-    std::vector<DocumentRecord>().swap(read.records);
-    std::vector<ShardEntry> entries;
-    together(world,
-             [&] { entries = write_shards(world, partial, sets, plan, mine, list, units, read.places, *tokenizer); });
-    phase("wait");
+    std::vector<ShardEntry> entries =
+        write_shards(world, {partial, sets, shards, list, units, read.places, *tokenizer, phase});
     entries = share_entries(world, entries);
     phase(world.rank() == 0 ? "names" : "wait");
 

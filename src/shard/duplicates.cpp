@@ -15,8 +15,11 @@ constexpr int kEdgesTag = 41;
 /// Sends keys to the ranks they belong to, a round at a time; every rank takes part in every round.
 class Exchange {
  public:
-  explicit Exchange(comm::Communicator& world)
-      : world_(world), outgoing_(static_cast<std::size_t>(world.size())), received_() {}
+  /// `expected`: how many keys this rank will about receive.
+  Exchange(comm::Communicator& world, std::uint64_t expected)
+      : world_(world), outgoing_(static_cast<std::size_t>(world.size())), received_() {
+    received_.reserve(expected + expected / 8 + 1024);  // growing would hold old and new at once
+  }
 
   void add(KeyedDocument k) {
     outgoing_[static_cast<std::size_t>(k.key % outgoing_.size())].push_back(k);
@@ -96,7 +99,7 @@ void find_copies(comm::Communicator& world, std::uint64_t keys, std::uint64_t at
   const std::uint64_t per_pass = std::max<std::uint64_t>(1, at_once) * static_cast<std::uint64_t>(world.size());
   const std::uint64_t passes = keys / per_pass + 1;
   for (std::uint64_t pass = 0; pass < passes; ++pass) {
-    Exchange exchange(world);
+    Exchange exchange(world, keys / passes / static_cast<std::uint64_t>(world.size()));
     each_key([&](KeyedDocument k) {
       if ((k.key >> 32) % passes == pass) exchange.add(k);
     });

@@ -1,15 +1,15 @@
 #include "shard/gather.h"
 
+#include <exception>
 #include <numeric>
-#include <type_traits>
 
 #include "base/error.h"
 #include "base/plain_text.h"
 
 namespace eddy::shard {
 namespace {
-static_assert(std::is_trivially_copyable_v<DocumentRecord>);
-constexpr int kRecordsTag = 1;
+constexpr int kRecordsTag = 1, kCountTag = 2;
+constexpr std::size_t kPiece = std::size_t{1} << 14;  ///< records sent at once: 1 MiB
 }  // namespace
 
 void together(comm::Communicator& world, const std::function<void()>& work) {
@@ -59,44 +59,51 @@ std::string tell(comm::Communicator& world, const std::string& of_rank_0) {
   return out;
 }
 
-std::vector<DocumentRecord> collect(comm::Communicator& world, const std::vector<DocumentRecord>& mine) {
-  const auto count = static_cast<std::int64_t>(mine.size());
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(world.size()));
-  world.all_gather(&count, counts.data(), 1, Dtype::i64);
-  if (world.rank() != 0) {
-    if (count > 0) world.isend(mine.data(), mine.size() * sizeof(DocumentRecord), Dtype::u8, 0, kRecordsTag)->wait();
-    return {};
-  }
-  std::vector<DocumentRecord> all = mine;
-  for (int r = 1; r < world.size(); ++r) {
-    const auto n = static_cast<std::size_t>(counts[static_cast<std::size_t>(r)]);
-    if (n == 0) continue;
-    all.resize(all.size() + n);
-    world.recv(all.data() + all.size() - n, n * sizeof(DocumentRecord), Dtype::u8, r, kRecordsTag);
-  }
-  return all;
-}
-
-std::vector<std::vector<DocumentRecord>> hand_out(comm::Communicator& world, const std::vector<PlannedShard>& plan,
-                                                  const std::vector<DocumentRecord>& records) {
-  std::vector<std::vector<DocumentRecord>> mine;
-  std::vector<std::unique_ptr<comm::Request>> sends;
-  for (std::size_t s = 0; s < plan.size(); ++s) {
-    const int writer = static_cast<int>(s % static_cast<std::size_t>(world.size()));
-    const std::size_t n = plan[s].end - plan[s].begin;
-    if (world.rank() == 0 && writer == 0) {
-      const auto begin = records.begin() + static_cast<std::ptrdiff_t>(plan[s].begin);
-      mine.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(n));
-    } else if (world.rank() == 0) {
-      sends.push_back(
-          world.isend(records.data() + plan[s].begin, n * sizeof(DocumentRecord), Dtype::u8, writer, kRecordsTag));
-    } else if (world.rank() == writer) {
-      mine.emplace_back(n);
-      world.recv(mine.back().data(), n * sizeof(DocumentRecord), Dtype::u8, 0, kRecordsTag);
+std::vector<DocumentRecord> collect(comm::Communicator& world, std::uint64_t total, const EachRecord& each_mine) {
+  // Whatever fails on either side, all pieces are sent and received: the others do not wait for ever.
+  std::exception_ptr failed;
+  std::vector<DocumentRecord> records;
+  const auto trying = [&](const auto& work) {
+    if (failed) return;
+    try {
+      work();
+    } catch (...) {
+      failed = std::current_exception();
     }
+  };
+  if (world.rank() != 0) {
+    const auto send = [&] {
+      const auto count = static_cast<std::int64_t>(records.size());
+      world.isend(&count, 1, Dtype::i64, 0, kCountTag)->wait();
+      if (count > 0)
+        world.isend(records.data(), records.size() * sizeof(DocumentRecord), Dtype::u8, 0, kRecordsTag)->wait();
+      records.clear();
+    };
+    trying([&] {
+      each_mine([&](const DocumentRecord& r) {
+        records.push_back(r);
+        if (records.size() == kPiece) send();
+      });
+    });
+    if (!records.empty()) send();
+    send();  // none: the end
+  } else {
+    trying([&] {
+      records.reserve(total);
+      each_mine([&](const DocumentRecord& r) { records.push_back(r); });
+    });
+    std::vector<DocumentRecord> piece;
+    for (int r = 1; r < world.size(); ++r)
+      for (std::int64_t count = 0;;) {
+        world.recv(&count, 1, Dtype::i64, r, kCountTag);
+        if (count == 0) break;
+        piece.resize(static_cast<std::size_t>(count));
+        world.recv(piece.data(), piece.size() * sizeof(DocumentRecord), Dtype::u8, r, kRecordsTag);
+        trying([&] { records.insert(records.end(), piece.begin(), piece.end()); });
+      }
   }
-  for (auto& send : sends) send->wait();
-  return mine;
+  if (failed) std::rethrow_exception(failed);
+  return records;
 }
 
 }  // namespace eddy::shard

@@ -19,8 +19,12 @@ void together(comm::Communicator& world, const std::function<void()>& work);
 std::vector<std::string> share(comm::Communicator& world, const std::string& mine);
 /// Rank 0's bytes on every rank.
 std::string tell(comm::Communicator& world, const std::string& of_rank_0);
-/// Every rank's records on rank 0, in any order; nothing on the others.
-std::vector<DocumentRecord> collect(comm::Communicator& world, const std::vector<DocumentRecord>& mine);
+/// Calls emit for each of a rank's records.
+using EachRecord = std::function<void(const std::function<void(const DocumentRecord&)>& emit)>;
+/// Collective: every rank's records on rank 0, in any order, nothing on the others, which hold a piece of them at a
+/// time. `total`: how many there are. each_mine is called once on every rank; what it throws is thrown when all have
+/// been heard.
+std::vector<DocumentRecord> collect(comm::Communicator& world, std::uint64_t total, const EachRecord& each_mine);
 
 /// A vector of plain data as bytes, and back.
 template <class T>
@@ -34,9 +38,5 @@ std::vector<T> from_bytes(const std::string& bytes) {
   std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(values.data()));
   return values;
 }
-/// From rank 0, which has all records, to each planned shard's writer (rank: its number modulo the world's size): the
-/// records of the shards that the caller writes, in ascending order.
-std::vector<std::vector<DocumentRecord>> hand_out(comm::Communicator& world, const std::vector<PlannedShard>& plan,
-                                                  const std::vector<DocumentRecord>& records);
 
 }  // namespace eddy::shard

@@ -103,7 +103,7 @@ void read_journal(const fs::path& folder, std::uint32_t number,
     if (!file || xxh3(payload) != header[1]) return;
     UnitResult result = UnitResult::decode(payload);
     for (const DocumentRecord& r : result.records)
-      if (r.offset + r.tokens * sizeof(std::uint32_t) > spilled) return;
+      if (r.offset + std::uint64_t{r.tokens} * sizeof(std::uint32_t) > spilled) return;
     visit({result.unit, number, at, payload.size()}, std::move(result));
   }
 }

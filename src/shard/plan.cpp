@@ -18,23 +18,24 @@ double uniform(std::uint64_t bits) {
   return static_cast<double>(bits) * 0x1p-64;
 }
 
-/// Gives `to` the documents of the least keyed hash in the largest other split.
-void fill_empty(std::vector<Split>& split, const std::vector<DocumentRecord>& records, const SplitFractions& f,
-                Split to) {
+/// Gives `to` the documents of the least keyed hash in the largest other split. `split` [kept]: of records[kept[i]].
+void fill_empty(std::vector<Split>& split, const std::vector<std::uint32_t>& kept,
+                const std::vector<DocumentRecord>& records, const SplitFractions& f, Split to) {
   std::array<std::uint64_t, 3> count{};
   for (Split s : split) ++count[static_cast<std::size_t>(s)];
   if (count[static_cast<std::size_t>(to)] > 0) return;
   const auto from = static_cast<Split>(std::max_element(count.begin(), count.end()) - count.begin());
+  const auto key_of = [&](std::size_t i) { return keyed(records[kept[i]].key(), f); };
   std::uint64_t least = ~std::uint64_t{0}, copies = 0;
-  for (std::size_t i = 0; i < records.size(); ++i) {
+  for (std::size_t i = 0; i < split.size(); ++i) {
     if (split[i] != from) continue;
-    const std::uint64_t k = keyed(records[i].key(), f);
+    const std::uint64_t k = key_of(i);
     copies = k < least ? 1 : copies + (k == least);
     least = std::min(least, k);
   }
   if (copies == count[static_cast<std::size_t>(from)]) return;
-  for (std::size_t i = 0; i < records.size(); ++i)
-    if (split[i] == from && keyed(records[i].key(), f) == least) split[i] = to;
+  for (std::size_t i = 0; i < split.size(); ++i)
+    if (split[i] == from && key_of(i) == least) split[i] = to;
 }
 
 /// How often a document of the training split is written.
@@ -62,45 +63,47 @@ Split split_of(std::uint64_t key, const SplitFractions& f) {
   return u < f.validation ? Split::validation : u < f.validation + f.test ? Split::test : Split::train;
 }
 
-std::vector<PlannedShard> plan_shards(std::vector<DocumentRecord>& records, const SplitFractions& f,
-                                      std::uint64_t shard_tokens) {
-  std::erase_if(records, [](const DocumentRecord& r) { return r.dropped != Dropped::no; });
-  std::sort(records.begin(), records.end(), [](const DocumentRecord& a, const DocumentRecord& b) {
+Plan plan_shards(const std::vector<DocumentRecord>& records, const SplitFractions& f, std::uint64_t shard_tokens) {
+  std::vector<std::uint32_t> kept;
+  kept.reserve(records.size());
+  for (std::uint32_t i = 0; i < records.size(); ++i)
+    if (records[i].dropped == Dropped::no) kept.push_back(i);
+  std::sort(kept.begin(), kept.end(), [&](std::uint32_t i, std::uint32_t j) {
+    const DocumentRecord &a = records[i], &b = records[j];
     return std::tie(a.set, a.unit, a.number) < std::tie(b.set, b.unit, b.number);
   });
   std::vector<Split> split;
-  split.reserve(records.size());
-  for (const DocumentRecord& r : records) split.push_back(split_of(r.key(), f));
-  if (f.validation > 0 || f.folds > 0) fill_empty(split, records, f, Split::validation);
-  if (f.test > 0) fill_empty(split, records, f, Split::test);
+  split.reserve(kept.size());
+  for (const std::uint32_t i : kept) split.push_back(split_of(records[i].key(), f));
+  if (f.validation > 0 || f.folds > 0) fill_empty(split, kept, records, f, Split::validation);
+  if (f.test > 0) fill_empty(split, kept, records, f, Split::test);
 
-  std::vector<DocumentRecord> sorted;
-  sorted.reserve(records.size());
-  std::vector<PlannedShard> shards;
+  Plan plan;
+  plan.order.reserve(kept.size());
   std::size_t set_begin = 0, set_end = 0;
-  for (; set_begin < records.size(); set_begin = set_end) {
-    const std::uint8_t set = records[set_begin].set;
-    while (set_end < records.size() && records[set_end].set == set) ++set_end;
+  for (; set_begin < kept.size(); set_begin = set_end) {
+    const std::uint8_t set = records[kept[set_begin]].set;
+    while (set_end < kept.size() && records[kept[set_end]].set == set) ++set_end;
     for (Split s : {Split::train, Split::validation, Split::test}) {
       std::uint64_t index = 0, tokens = 0;
       bool open = false;
       for (std::size_t i = set_begin; i < set_end; ++i) {
         if (split[i] != s) continue;
-        for (std::uint64_t n = s == Split::train ? copies_of(records[i], f.seed) : 1; n > 0; --n) {
-          if (!open || tokens + records[i].tokens > shard_tokens) {
-            shards.push_back({s, set, index++, sorted.size(), sorted.size()});
+        const DocumentRecord& r = records[kept[i]];
+        for (std::uint64_t n = s == Split::train ? copies_of(r, f.seed) : 1; n > 0; --n) {
+          if (!open || tokens + r.tokens > shard_tokens) {
+            plan.shards.push_back({s, set, index++, plan.order.size(), plan.order.size()});
             tokens = 0;
             open = true;
           }
-          sorted.push_back(records[i]);
-          tokens += records[i].tokens;
-          shards.back().end = sorted.size();
+          plan.order.push_back(kept[i]);
+          tokens += r.tokens;
+          plan.shards.back().end = plan.order.size();
         }
       }
     }
   }
-  records = std::move(sorted);
-  return shards;
+  return plan;
 }
 
 }  // namespace eddy::shard

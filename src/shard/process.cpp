@@ -149,7 +149,7 @@ void Processor::take(std::uint64_t line, Document&& document, Outcome&& outcome,
   const bool of_store = paper && !paper->id.empty();
   const std::string source = of_store ? file.name + "/" + paper->id : file.name;
   DocumentRecord record;
-  record.line = line;
+  record.line = static_cast<std::uint32_t>(line);
   record.origin = origin_of(file, paper);
   if (paper) {
     record.paper = static_cast<std::uint32_t>(result_.papers.size());
@@ -189,7 +189,7 @@ void Processor::take(std::uint64_t line, Document&& document, Outcome&& outcome,
   const std::uint64_t key = result_.records[owner].key();
   for (const Document& pair : pairs_.make(*paper, document.article)) {
     DocumentRecord of_pair;
-    of_pair.line = line;
+    of_pair.line = record.line;
     of_pair.owner = owner;
     of_pair.paper = record.paper;
     of_pair.split_key = key;
@@ -212,7 +212,8 @@ void Processor::take(std::uint64_t line, Document&& document, Outcome&& outcome,
 void Processor::add(const Document& document, DocumentRecord record, const std::vector<std::uint64_t>& keys) {
   const Encoder::Encoded e = encoder_.encode(document);
   record.hash = document.hash();
-  record.tokens = e.ids.size();
+  if (e.ids.size() >= kNone) fail_run("a document of {} tokens, more than 4 billion", e.ids.size());
+  record.tokens = static_cast<std::uint32_t>(e.ids.size());
   record.offset = journal_.spill().append(e.ids);
   record.unit = result_.unit;
   record.number = static_cast<std::uint32_t>(result_.records.size());

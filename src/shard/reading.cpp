@@ -32,11 +32,15 @@ std::uint64_t sum(comm::Communicator& world, std::uint64_t mine) {
 
 }  // namespace
 
-void read_units(comm::Communicator& world, const fs::path& folder, const BuildOptions& o, const InputList& list,
-                const std::vector<Unit>& units, tokenize::Tokenizer& tokenizer) {
+std::uint64_t read_units(comm::Communicator& world, const fs::path& folder, const BuildOptions& o,
+                         const InputList& list, const std::vector<Unit>& units, tokenize::Tokenizer& tokenizer) {
   std::vector<std::uint32_t> mine, todo;
+  std::uint64_t documents = 0;  // this rank's
   together(world, [&] {
-    read_share(world, folder, [&](const JournalPlace& place, UnitResult&&) { mine.push_back(place.unit); });
+    read_share(world, folder, [&](const JournalPlace& place, UnitResult&& unit) {
+      mine.push_back(place.unit);
+      documents += unit.records.size();
+    });
   });
   std::vector<bool> done(units.size(), false);
   for (const std::string& bytes : share(world, as_bytes(mine)))
@@ -70,7 +74,9 @@ void read_units(comm::Communicator& world, const fs::path& folder, const BuildOp
         for (const std::uint32_t u : batches[*task].units) {
           if (stop()) break;
           try {
-            journal.add(processor.process(u));
+            const UnitResult result = processor.process(u);
+            documents += result.records.size();
+            journal.add(result);
           } catch (const Error& e) {  // in the middle of a unit, which is left to the next run
             if (e.status() != Exit::stopped) throw;
             break;
@@ -94,20 +100,23 @@ void read_units(comm::Communicator& world, const fs::path& folder, const BuildOp
     throw Error(Exit::stopped,
                 fmt::format("stopped as asked, with what was done kept in {}: the same command goes on from there",
                             folder.parent_path().string()));
+  return sum(world, documents);
 }
 
-ReadDocuments gather_documents(comm::Communicator& world, const fs::path& folder, std::size_t units) {
+ReadDocuments gather_documents(comm::Communicator& world, const fs::path& folder, std::size_t units,
+                               std::uint64_t documents) {
   ReadDocuments read;
-  std::vector<DocumentRecord> records;
   std::vector<JournalPlace> places;
   std::uint64_t keys = 0;
   Tally tally;
   together(world, [&] {
-    read_share(world, folder, [&](const JournalPlace& place, UnitResult&& unit) {
-      places.push_back(place);
-      records.insert(records.end(), unit.records.begin(), unit.records.end());
-      keys += unit.keys.size();
-      tally.add(unit.tally);
+    read.records = collect(world, documents, [&](const auto& emit) {
+      read_share(world, folder, [&](const JournalPlace& place, UnitResult&& unit) {
+        places.push_back(place);
+        for (const DocumentRecord& r : unit.records) emit(r);
+        keys += unit.keys.size();
+        tally.add(unit.tally);
+      });
     });
   });
   for (const std::string& bytes : share(world, as_bytes(places)))
@@ -117,7 +126,6 @@ ReadDocuments gather_documents(comm::Communicator& world, const fs::path& folder
   for (const std::string& t : share(world, tally.to_json().dump(-1, ' ', false, json::error_handler_t::replace)))
     read.tally.add(Tally::from_json(json::parse(t)));
   read.keys = sum(world, keys);
-  read.records = collect(world, records);
   std::sort(read.records.begin(), read.records.end(), [](const DocumentRecord& a, const DocumentRecord& b) {
     return std::tie(a.unit, a.number) < std::tie(b.unit, b.number);
   });

@@ -12,9 +12,9 @@
 namespace eddy::shard {
 
 /// Collective: processes the units without an entry in the folder's journals. Throws Error, the same on all ranks;
-/// status 75 when it was told to stop, with all that was done committed.
-void read_units(comm::Communicator& world, const std::filesystem::path& folder, const BuildOptions& options,
-                const InputList& list, const std::vector<Unit>& units, tokenize::Tokenizer& tokenizer);
+/// status 75 when it was told to stop, with all that was done committed. Returns how many documents there are.
+std::uint64_t read_units(comm::Communicator& world, const std::filesystem::path& folder, const BuildOptions& options,
+                         const InputList& list, const std::vector<Unit>& units, tokenize::Tokenizer& tokenizer);
 
 /// What the journals hold, after reading.
 struct ReadDocuments {
@@ -24,7 +24,9 @@ struct ReadDocuments {
   std::uint64_t keys = 0;                 ///< of all documents together
   Tally tally{};                          ///< on all ranks
 };
-ReadDocuments gather_documents(comm::Communicator& world, const std::filesystem::path& folder, std::size_t units);
+/// Collective. `documents`: as read_units says.
+ReadDocuments gather_documents(comm::Communicator& world, const std::filesystem::path& folder, std::size_t units,
+                               std::uint64_t documents);
 
 /// Collective: marks copies in the records on rank 0; returns what each is kept as (mark_copies).
 std::vector<std::uint32_t> find_duplicates(comm::Communicator& world, const std::filesystem::path& folder,

@@ -52,6 +52,7 @@ TEST_CASE("a whole number is taken only where it is one, and fits") {
   }
   CHECK(eddy::whole_number<std::uint64_t>(Json::parse("18446744073709551615"), "n") == UINT64_MAX);
   CHECK_THROWS_WITH(eddy::whole_number<std::uint64_t>(Json::parse("-1"), "n"), contains_text("n must be"));
+}
 
 TEST_CASE("what libraries' exceptions say is told without their codes") {
   CHECK_THROWS_WITH(

@@ -30,9 +30,20 @@ std::vector<DocumentRecord> some_records(std::size_t n) {
   std::vector<DocumentRecord> records;
   for (std::uint32_t i = 0; i < n; ++i) {
     const auto w = eddy::philox(3, i);
-    records.push_back({eddy::mix(1, i), 1 + w[0] % 50, 0, i / 10, i % 10, 0, w[1] % 4});
+    DocumentRecord r;
+    r.hash = eddy::mix(1, i);
+    r.tokens = 1 + w[0] % 50;
+    r.unit = i / 10;
+    r.number = i % 10;
+    r.spill = w[1] % 4;
+    records.push_back(r);
   }
   return records;
+}
+std::vector<DocumentRecord> in_order(const std::vector<DocumentRecord>& records, const Plan& plan) {
+  std::vector<DocumentRecord> out;
+  for (const std::uint32_t i : plan.order) out.push_back(records[i]);
+  return out;
 }
 }  // namespace
 
@@ -104,9 +115,12 @@ TEST_CASE("a plan does not depend on the records' order and keeps the budget") {
   std::vector<DocumentRecord> a = some_records(500), b = a;
   std::reverse(b.begin(), b.end());
   const SplitFractions f{.validation = 0.1, .test = 0.1};
-  const auto plan = plan_shards(a, f, 200), again = plan_shards(b, f, 200);
+  const Plan planned = plan_shards(a, f, 200), other = plan_shards(b, f, 200);
+  const auto &plan = planned.shards, &again = other.shards;
   REQUIRE(plan.size() == again.size());
-  REQUIRE(a.size() == 500);
+  REQUIRE(planned.order.size() == 500);
+  a = in_order(a, planned);
+  b = in_order(b, other);
   std::uint64_t at = 0;
   for (std::size_t s = 0; s < plan.size(); ++s) {
     CHECK(plan[s].begin == at);
@@ -124,24 +138,26 @@ TEST_CASE("a plan does not depend on the records' order and keeps the budget") {
   }
   CHECK(at == 500);
   auto longer = some_records(3);
-  CHECK(plan_shards(longer, {.validation = 0}, 1).size() == 3);
+  CHECK(plan_shards(longer, {.validation = 0}, 1).shards.size() == 3);
 }
 
 TEST_CASE("a split that was asked for is not left empty, and copies stay together") {
   std::vector<DocumentRecord> records = some_records(4);
   records.push_back(records[0]);
   records.back().number = 9;
-  const auto plan = plan_shards(records, {.validation = 1e-9, .test = 1e-9}, 1000);
+  const Plan planned = plan_shards(records, {.validation = 1e-9, .test = 1e-9}, 1000);
+  const auto& plan = planned.shards;
   REQUIRE(plan.size() == 3);
+  records = in_order(records, planned);
   std::map<std::uint64_t, std::set<Split>> splits;
   for (const PlannedShard& s : plan)
     for (std::uint64_t i = s.begin; i < s.end; ++i) splits[records[i].hash].insert(s.split);
   CHECK(splits.size() == 4);
   for (const auto& [hash, in] : splits) CHECK(in.size() == 1);
   auto one = some_records(1);  // nothing to spare
-  CHECK(plan_shards(one, {.validation = 0.02}, 1000).at(0).split == Split::train);
+  CHECK(plan_shards(one, {.validation = 0.02}, 1000).shards.at(0).split == Split::train);
   auto all = some_records(3);
-  CHECK(plan_shards(all, {.validation = 1}, 1000).size() == 1);
+  CHECK(plan_shards(all, {.validation = 1}, 1000).shards.size() == 1);
 }
 
 TEST_CASE("counts of ranks add up, with the places of rejected lines") {
