@@ -195,7 +195,12 @@ struct Bench {
   }
 
   checkpoint::Saver::Job job(const char* name, bool copy) const {
-    return {dir / name, {}, state.blocks(), options, copy, {}, {}};
+    checkpoint::Saver::Job j;
+    j.dir = dir / name;
+    j.owned = state.blocks();
+    j.options = options;
+    j.copy = copy;
+    return j;
   }
 
   void pass(int i) {

@@ -1,8 +1,12 @@
 #include "base/process.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
@@ -64,6 +68,44 @@ std::uint64_t available_bytes() {
   for (std::string key, rest; file >> key && std::getline(file, rest);)
     if (key == "MemAvailable:") return std::strtoull(rest.c_str(), nullptr, 10) * 1024;  // in kB
   return 0;
+}
+
+ProgramResult run_program(const std::vector<std::string>& argv) {
+  ProgramResult result{127, ""};
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return result;
+  std::vector<char*> arguments;
+  for (const std::string& a : argv) arguments.push_back(const_cast<char*>(a.c_str()));
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, ends[1], 1);
+  posix_spawn_file_actions_adddup2(&files, ends[1], 2);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  pid_t pid = 0;
+  const int failed = posix_spawnp(&pid, arguments[0], &files, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  close(ends[1]);
+  if (failed == 0) {
+    char part[4096];
+    for (ssize_t n; (n = read(ends[0], part, sizeof part)) > 0 || (n < 0 && errno == EINTR);)
+      if (n > 0 && result.output.size() < sizeof part)
+        result.output.append(part, std::min(static_cast<std::size_t>(n), sizeof part - result.output.size()));
+    while (!result.output.empty() && result.output.back() == '\n') result.output.pop_back();
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  close(ends[0]);
+  return result;
 }
 
 }  // namespace eddy

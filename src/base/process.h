@@ -1,7 +1,8 @@
 #pragma once
-// Who this process is, as lock files name it.
+// Who this process is, as lock files name it; and other programs, run and waited for.
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace eddy {
 
@@ -20,5 +21,14 @@ void report_file_size_limit();
 std::uint64_t resident_bytes();
 /// Memory this host can still give to programs, in bytes; 0 where /proc does not tell.
 std::uint64_t available_bytes();
+
+/// How a program ended and what it said.
+struct ProgramResult {
+  int status = 0;      ///< its exit status; 127: there is no such program; 128 + n: ended by signal n
+  std::string output;  ///< standard output and error, the first 4 KiB, without the last line's end
+};
+/// Runs a program (found in PATH, no shell) and waits for its end. Its process is spawned, not forked: MPI's memory
+/// bears that.
+ProgramResult run_program(const std::vector<std::string>& argv);
 
 }  // namespace eddy

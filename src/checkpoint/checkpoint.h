@@ -9,11 +9,8 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "io/lustre.h"
 #include "tensor/slice.h"
-
-namespace eddy::io {
-class FileSystem;
-}
 
 namespace eddy::checkpoint {
 
@@ -27,8 +24,13 @@ struct SaveOptions {
   std::function<void(std::uint64_t bytes)> progress;
   /// Ranks that share a data file. The eight of a usual node: then one node writes a file, and few files come of it.
   int ranks_per_file = 8;
-  int threads = 4;                  ///< of a rank, that hash and write
-  bool direct = true;               ///< write past the page cache where the file system can (O_DIRECT)
+  int threads = 4;     ///< of a rank, that hash and write
+  bool direct = true;  ///< write past the page cache where the file system can (O_DIRECT)
+  /// Of the data files, on Lustre.
+  io::Stripes stripes;
+  /// A folder on this node's own disk: there the copy waits that is written while training goes on (Saver), not in host
+  /// memory; empty: in memory.
+  std::filesystem::path staging;
   io::FileSystem* files = nullptr;  ///< what the files go through; null: the disk
 };
 

@@ -26,18 +26,24 @@ void be_nice() {
   (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);
 }
 
-void prepare(io::FileSystem& files, const fs::path& dir, const fs::path& unfinished) {
+void prepare(io::FileSystem& files, const fs::path& dir, const fs::path& unfinished, const io::Stripes& stripes) {
   std::error_code ignored;
   if (fs::is_directory(dir, ignored) && fs::is_empty(dir, ignored)) files.remove(dir);  // holds nothing: no loss
   if (fs::exists(dir) && !is_checkpoint(dir))
     fail_input("{} exists and is no checkpoint; it is not overwritten", dir.string());
   io::remove_all(files, unfinished);
   files.make_folder(unfinished);
+  io::set_stripes(files, unfinished, stripes);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 }  // namespace
 
-Saver::Saver(comm::Communicator& world, device::Stream stream) : world_(world), copy_(std::move(stream)) {}
+Saver::Saver(comm::Communicator& world, device::Stream stream)
+    : world_(world), stream_(stream), copy_(stream), staged_(stream) {}
 
 Saver::~Saver() = default;  // the thread is joined
 
@@ -63,10 +69,50 @@ void Saver::run(const std::function<void()>& work) {
   });
 }
 
+/// Brings the blocks to where they wait to be written, or writes them at once.
 void Saver::take_copy() {
   std::vector<std::uint64_t> offsets;
   for (const auto& place : plan_->places) offsets.push_back(place.offset);
-  job_.owned = copy_.take(job_.owned, offsets, job_.options.threads);
+  if (job_.copy && job_.options.staging.empty())
+    job_.owned = copy_.take(job_.owned, offsets, job_.options.threads);
+  else if (!job_.copy || !stage(offsets))
+    write();
+}
+
+bool Saver::stage(const std::vector<std::uint64_t>& offsets) {
+  const auto start = std::chrono::steady_clock::now();
+  const SaveOptions& o = job_.options;
+  try {
+    staged_.take(file_system(o), o.staging, job_.owned, offsets, {o.threads, o.direct});
+  } catch (const Error& e) {
+    if (!stage_failed_)
+      log::warning("checkpoint.staging = {} cannot take this rank's copy: {}. It is written while training waits",
+                   o.staging.string(), e.what());
+    stage_failed_ = true;
+    return false;
+  }
+  stage_failed_ = false;
+  stage_s_ = seconds_since(start);
+  return true;
+}
+
+/// This rank's blocks into the checkpoint's file, from where they are.
+void Saver::write() {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<tensor::Slice> blocks = job_.owned;
+  SaveOptions options = job_.options;
+  const bool on_gpu = stream_.on_gpu() && !staged_.held() && (!job_.copy || !options.staging.empty());
+  if (on_gpu) {  // they lie there still: each by way of the host's memory, one after the other
+    for (auto& b : blocks) b.view.data = nullptr;
+    options.fill = [this](std::size_t i, void* to) {
+      device::copy_to_host(stream_, job_.owned[i].view.data, to, job_.owned[i].view.bytes());
+    };
+  }
+  hashes_ =
+      write_blocks(file_system(options), unfinished_, *plan_, blocks, options, staged_.held() ? &staged_ : nullptr);
+  staged_.release();
+  written_ = true;
+  write_s_ = seconds_since(start);
 }
 
 void Saver::set_copied() {
@@ -89,10 +135,15 @@ void Saver::begin(Job job) {
     planned_ranks_per_file_ = job_.options.ranks_per_file;
   }
   agree(world_, [&] {
-    if (world_.rank() == 0) prepare(file_system(job_.options), job_.dir, unfinished_);
+    if (world_.rank() == 0) prepare(file_system(job_.options), job_.dir, unfinished_, job_.options.stripes);
   });
+  written_ = false;
+  stage_s_ = 0;
+  staged_.release();  // of a save that failed
+  bytes_ = 0;
+  for (const auto& s : job_.owned) bytes_ += s.view.bytes();
   const bool on_thread = job_.copy && !copy_.from_gpu();
-  if (job_.copy && !on_thread) try {
+  if (copy_.from_gpu()) try {
       agree(world_, [&] { take_copy(); });
     } catch (...) {
       clear();
@@ -111,11 +162,7 @@ void Saver::begin(Job job) {
       set_copied();
     }
     if (job_.copy) be_nice();
-    const auto start = std::chrono::steady_clock::now();
-    bytes_ = 0;
-    for (const auto& s : job_.owned) bytes_ += s.view.bytes();
-    hashes_ = write_blocks(file_system(job_.options), unfinished_, *plan_, job_.owned, job_.options);
-    write_s_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (!written_) write();
   });
 }
 

@@ -12,6 +12,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/host_copy.h"
 #include "checkpoint/plan.h"
+#include "checkpoint/staged_copy.h"
 
 namespace eddy::checkpoint {
 
@@ -29,7 +30,8 @@ class Saver {
     std::vector<tensor::Slice> owned;
     SaveOptions options;
     /// The blocks are copied, and may change after wait_for_copy(); else they must stay as they are until the end.
-    /// Those on a GPU are copied before begin() returns.
+    /// What lies on a GPU is copied (or, without a copy, written) before begin() returns. With options.staging the copy
+    /// waits there; a rank whose folder cannot take it warns, and writes its blocks while wait_for_copy() waits.
     bool copy = true;
     /// Rank 0, on the thread: before attachments and manifest are written.
     std::function<void()> committing;
@@ -58,6 +60,7 @@ class Saver {
 
   // Of the last save, this rank:
   double write_seconds() const { return write_s_; }  ///< of its thread, until its blocks were on the disk
+  double stage_seconds() const { return stage_s_; }  ///< until they lay in options.staging; 0 where they did not
   std::uint64_t bytes() const { return bytes_; }     ///< of its blocks
   std::size_t copy_bytes() const { return copy_.bytes(); }
 
@@ -65,6 +68,8 @@ class Saver {
   enum class Phase { idle, writing, committing };
   void run(const std::function<void()>& work);
   void take_copy();
+  bool stage(const std::vector<std::uint64_t>& offsets);
+  void write();
   void set_copied();
   void collect_hashes();
   void fail();
@@ -72,7 +77,11 @@ class Saver {
   bool same_blocks(const std::vector<tensor::Slice>& owned) const;
 
   comm::Communicator& world_;
+  device::Stream stream_;
   HostCopy copy_;
+  StagedCopy staged_;
+  bool written_ = false;       // this rank's blocks, in the save under way
+  bool stage_failed_ = false;  // the last time; told once in a row
   Phase phase_ = Phase::idle;
   Job job_;
   std::filesystem::path unfinished_;
@@ -80,7 +89,7 @@ class Saver {
   std::vector<tensor::Slice> planned_;  // the blocks that the plan is for, without their data
   int planned_ranks_per_file_ = 0;
   std::vector<std::uint64_t> hashes_;
-  double write_s_ = 0;
+  double write_s_ = 0, stage_s_ = 0;
   std::uint64_t bytes_ = 0;
   std::atomic<bool> busy_ = false, copied_ = true;
   std::exception_ptr error_;  // the thread's, once it is not busy

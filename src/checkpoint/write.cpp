@@ -18,11 +18,23 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "checkpoints are little-endian");
 constexpr std::uint64_t kPart = 8 * kChunkBytes;  // what one thread hashes and writes at once
 
+struct Free {
+  void operator()(char* p) const { std::free(p); }
+};
+using Pages = std::unique_ptr<char, Free>;
+/// Page-aligned memory for so many bytes from any place in its first page on.
+Pages pages(std::uint64_t bytes) {
+  Pages memory(static_cast<char*>(std::aligned_alloc(4096, (bytes + 8191) / 4096 * 4096)));
+  if (!memory) fail_run("no memory for a block of {} bytes", bytes);
+  return memory;
+}
+
 /// Blocks on their way into one file: cut into parts, which threads hash and write.
 class Writer {
  public:
-  Writer(io::OutputFile& file, const Plan& plan, const std::vector<tensor::Slice>& owned, const SaveOptions& options)
-      : file_(file), plan_(plan), owned_(owned), options_(options), chunks_(owned.size()) {
+  Writer(io::OutputFile& file, const Plan& plan, const std::vector<tensor::Slice>& owned, const SaveOptions& options,
+         const StagedCopy* staged)
+      : file_(file), plan_(plan), owned_(owned), options_(options), staged_(staged), chunks_(owned.size()) {
     for (std::size_t i = 0; i < owned.size(); ++i) chunks_[i].resize(chunks_of(owned[i].view.bytes()));
   }
 
@@ -30,15 +42,15 @@ class Writer {
   void run() {
     std::vector<Part> parts;
     for (std::size_t i = 0; i < owned_.size(); ++i)
-      if (owned_[i].view.data) add_parts(i, owned_[i].view.data, parts);
+      if (staged_ || owned_[i].view.data) add_parts(i, owned_[i].view.data, parts);
     write(parts);
+    if (staged_) return;
     for (std::size_t i = 0; i < owned_.size(); ++i) {
       const auto& view = owned_[i].view;
       if (view.data || view.bytes() == 0) continue;
       if (!options_.fill) fail_run("tensor '{}': a block without data", owned_[i].name);
       if (view.bytes() > made_bytes_) {
-        made_.reset(static_cast<char*>(std::aligned_alloc(4096, (view.bytes() + 8191) / 4096 * 4096)));
-        if (!made_) fail_run("no memory for a block of {} bytes", view.bytes());
+        made_ = pages(view.bytes());
         made_bytes_ = view.bytes();
       }
       char* at = made_.get() + plan_.places[i].offset % 4096;
@@ -67,9 +79,6 @@ class Writer {
     std::uint64_t first, bytes;  // within the block; first is a multiple of kPart
     const char* data;
   };
-  struct Free {
-    void operator()(char* p) const { std::free(p); }
-  };
   void add_parts(std::size_t block, const void* data, std::vector<Part>& parts) const {
     const std::uint64_t bytes = owned_[block].view.bytes();
     for (std::uint64_t at = 0; at < bytes; at += kPart)
@@ -78,22 +87,34 @@ class Writer {
   void write(const std::vector<Part>& parts) {
     parallel_for(options_.threads, parts.size(), [&](std::size_t p) {
       const Part& part = parts[p];
-      for (std::uint64_t at = 0; at < part.bytes; at += kChunkBytes)
-        chunks_[part.block][(part.first + at) / kChunkBytes] =
-            xxh3(part.data + at, std::min(kChunkBytes, part.bytes - at));
-      file_.write_at(part.data, part.bytes, plan_.places[part.block].offset + part.first);
+      const std::uint64_t at = plan_.places[part.block].offset + part.first;
+      auto& hashes = chunks_[part.block];
+      if (staged_) {
+        thread_local const Pages memory = pages(kPart);
+        thread_local PageBuffer for_reading;
+        char* const data = memory.get() + at % 4096;
+        staged_->read(part.block, part.first, part.bytes, data, for_reading);
+        file_.write_at(data, part.bytes, at);
+      } else {
+        for (std::uint64_t done = 0; done < part.bytes; done += kChunkBytes)
+          hashes[(part.first + done) / kChunkBytes] = xxh3(part.data + done, std::min(kChunkBytes, part.bytes - done));
+        file_.write_at(part.data, part.bytes, at);
+      }
       const std::lock_guard lock(mutex_);
       done_ += part.bytes;
       if (options_.progress) options_.progress(done_);
     });
+    if (staged_)
+      for (std::size_t i = 0; i < chunks_.size(); ++i) chunks_[i] = staged_->hashes(i);
   }
 
   io::OutputFile& file_;
   const Plan& plan_;
   const std::vector<tensor::Slice>& owned_;
   const SaveOptions& options_;
+  const StagedCopy* staged_;
   std::vector<std::vector<std::uint64_t>> chunks_;  // hashes of the blocks' pieces
-  std::unique_ptr<char, Free> made_;
+  Pages made_;
   std::uint64_t made_bytes_ = 0, done_ = 0;
   std::mutex mutex_;
 };
@@ -101,13 +122,14 @@ class Writer {
 }  // namespace
 
 std::vector<std::uint64_t> write_blocks(io::FileSystem& files, const fs::path& folder, const Plan& plan,
-                                        const std::vector<tensor::Slice>& owned, const SaveOptions& options) {
+                                        const std::vector<tensor::Slice>& owned, const SaveOptions& options,
+                                        const StagedCopy* staged) {
   const auto file = files.open(folder / plan.file.name, options.direct);
   if (plan.leads) {
     file->reserve(plan.file.bytes);
     for (const auto& [at, bytes] : plan.records.parts) file->write_at(bytes.data(), bytes.size(), at);
   }
-  Writer writer(*file, plan, owned, options);
+  Writer writer(*file, plan, owned, options, staged);
   writer.run();
   const auto hashes = writer.write_hashes();
   file->sync();

@@ -65,7 +65,8 @@ class FaultyFileSystem::File final : public OutputFile {
   void close() override {
     files_.operate("close " + path_.string(), Needs::nothing);
     real_->close();
-    {
+    std::error_code ignored;
+    if (fs::exists(path_, ignored)) {  // a staged copy has lost its name already
       const std::lock_guard lock(files_.mutex_);
       files_.written_.push_back(path_);
     }

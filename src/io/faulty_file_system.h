@@ -50,6 +50,7 @@ class FaultyFileSystem final : public FileSystem {
   bool exchange(const std::filesystem::path& a, const std::filesystem::path& b) override;
   void remove(const std::filesystem::path& path) override;
   void sync_folder(const std::filesystem::path& path) override;
+  std::int64_t type(const std::filesystem::path& path) const override { return under_.type(path); }
 
  private:
   class File;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>  // renameat2
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -133,6 +134,11 @@ class Disk final : public FileSystem {
 };
 
 }  // namespace
+
+std::int64_t FileSystem::type(const fs::path& path) const {
+  struct statfs found {};
+  return ::statfs(path.c_str(), &found) == 0 ? static_cast<std::int64_t>(found.f_type) : 0;
+}
 
 FileSystem& disk() {
   static Disk instance;

@@ -35,6 +35,8 @@ class FileSystem {
   virtual bool exchange(const std::filesystem::path& a, const std::filesystem::path& b) = 0;
   virtual void remove(const std::filesystem::path& path) = 0;       ///< a file or an empty folder
   virtual void sync_folder(const std::filesystem::path& path) = 0;  ///< its names are on the disk when it returns
+  /// What it is, as statfs(2) says it (f_type); 0: unknown.
+  virtual std::int64_t type(const std::filesystem::path& path) const;
 };
 
 /// The machine's own.

@@ -127,8 +127,11 @@ void Loop::begin_save(bool last) {
   job.options.ranks_per_file = c.ranks_per_file;
   job.options.threads = c.threads;
   job.options.direct = c.direct;
+  job.options.stripes = c.stripes();
+  job.options.staging = c.staging;
   job.options.files = fault_.files();
-  job.copy = p_.engine.stream().on_gpu() || (c.async && !last);
+  // the last one is waited for: it needs no copy, but where a GPU's memory is the only place to write it from
+  job.copy = (c.async && !last) || (p_.engine.stream().on_gpu() && c.staging.empty());
   job.committing = [this] { fault_.at_committing(); };
   job.committed = [this, &c, path = job.dir] {
     fault_.at_deleting();
@@ -183,16 +186,19 @@ void Loop::finish_save(bool last) {
 
 void Loop::saved() {
   auto& world = *p_.engine.groups().world;
-  double slowest = saver_.write_seconds();
+  double slowest[2] = {saver_.write_seconds(), saver_.stage_seconds()};
   auto bytes = static_cast<std::int64_t>(saver_.bytes());
-  world.all_reduce(&slowest, 1, Dtype::f64, comm::Reduce::max);
+  world.all_reduce(slowest, 2, Dtype::f64, comm::Reduce::max);
   world.all_reduce(&bytes, 1, Dtype::i64, comm::Reduce::sum);
   saved_step_ = saving_step_;
   failed_saves_ = 0;
-  saved_.ckpt_write_s = slowest;
+  saved_.ckpt_write_s = slowest[0];
+  if (slowest[1] > 0) saved_.ckpt_stage_s = slowest[1];
   saved_.ckpt_bytes = static_cast<std::uint64_t>(bytes);
-  log::info("checkpoint {}: {} written in {}", p_.dir.checkpoint(saved_step_).string(),
-            bytes_text(static_cast<double>(bytes)), duration(slowest));
+  log::info(
+      "checkpoint {}: {} written in {}{}", p_.dir.checkpoint(saved_step_).string(),
+      bytes_text(static_cast<double>(bytes)), duration(slowest[0]),
+      slowest[1] > 0 ? fmt::format(", after {} into {}", duration(slowest[1]), p_.config.checkpoint.staging) : "");
   fault_.at_saved(p_.dir.checkpoint(saved_step_));
 }
 
@@ -208,6 +214,7 @@ void Loop::save_failed(const Error& e, bool bear) {
 void Loop::write(StepMetrics& m) {
   if (saved_.ckpt_write_s || saved_.ckpt_failed || stall_s_ > 0) m.ckpt_stall_s = std::exchange(stall_s_, 0);
   m.ckpt_write_s = saved_.ckpt_write_s;
+  m.ckpt_stage_s = saved_.ckpt_stage_s;
   m.ckpt_bytes = saved_.ckpt_bytes;
   m.ckpt_failed = saved_.ckpt_failed;
   saved_ = {};

@@ -37,6 +37,7 @@ std::string StepMetrics::json() const {
   put("val_ppl", val_ppl);
   put("ckpt_stall_s", ckpt_stall_s);
   put("ckpt_write_s", ckpt_write_s);
+  put("ckpt_stage_s", ckpt_stage_s);
   put("ckpt_bytes", ckpt_bytes);
   put("ckpt_failed", ckpt_failed);
   return j.dump();

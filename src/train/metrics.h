@@ -31,7 +31,9 @@ struct StepMetrics {
   std::optional<double> val_loss, val_ppl;  ///< on validation steps
   std::optional<double> ckpt_stall_s;       ///< training stood still for checkpoints since the last line: copies, waits
   std::optional<double> ckpt_write_s;  ///< of a checkpoint finished since the last line: until the slowest rank's data
-                                       ///< were on the disk
+                                       ///< were on the disk; of a staged one its draining
+  std::optional<double>
+      ckpt_stage_s;  ///< before that, of one that waited in checkpoint.staging: the slowest rank's copy
   std::optional<std::uint64_t> ckpt_bytes;  ///< its tensors, all ranks together
   std::optional<std::int64_t> ckpt_failed;  ///< saves in a row that have failed, where the last one did
 

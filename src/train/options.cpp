@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/units.h"
 #include "device/stream.h"
 
 namespace eddy::train {
@@ -117,8 +118,27 @@ void CheckpointOptions::add_to(Options& o) {
         {.min = 1});
   o.add("checkpoint.threads", &threads, "threads of a rank that write a checkpoint", {.min = 1, .max = 256});
   o.add("checkpoint.direct", &direct, "write past the page cache (O_DIRECT) where the file system can");
+  o.add(
+      "checkpoint.staging", &staging,
+      "a folder on each node's own disk: the copy that is written while training goes on waits there, and not in host "
+      "memory; made where it is missing (empty: host memory)");
+  o.add("checkpoint.stripe_count", &stripe_count,
+        "on Lustre the targets (OSTs) that a checkpoint's file is spread over (0: as the folder has it, -1: all)",
+        {.min = -1, .max = 2000});
+  o.add(
+      "checkpoint.stripe_size", &stripe_size,
+      "on Lustre the bytes on one target before the next, a multiple of 64KiB, for example 4MiB (empty: as the folder "
+      "has it)");
   o.add("checkpoint.cast_moments", &cast_moments,
         "resume from a checkpoint whose optimizer moments are of another type than optim.moments");
+}
+
+io::Stripes CheckpointOptions::stripes() const {
+  io::Stripes s{stripe_count, stripe_size.empty() ? 0 : parse_bytes(stripe_size, "checkpoint.stripe_size")};
+  constexpr std::uint64_t kUnit = 64 << 10;
+  if (s.size % kUnit != 0 || s.size >= std::uint64_t{4} << 30)
+    fail_input("checkpoint.stripe_size = {}: Lustre wants a multiple of 64KiB below 4GiB", stripe_size);
+  return s;
 }
 
 void RunOptions::add_to(Options& o) {
@@ -176,6 +196,9 @@ void Config::validate() const {
   if ((train.steps > 0) == (train.epochs > 0))
     fail_input("give either train.steps or train.epochs, the length of the run (they are {} and {})", train.steps,
                train.epochs);
+  (void)checkpoint.stripes();
+  if (!checkpoint.staging.empty() && !checkpoint.async)
+    fail_input("checkpoint.staging is where copies wait, and checkpoint.async = off makes none: leave one of them out");
   if (!std::isfinite(optim.lr)) fail_input("optim.lr = {} is no learning rate", optim.lr);
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/options.h"
+#include "io/lustre.h"
 #include "model/parameters.h"
 #include "model/stage.h"
 #include "optim/schedule.h"
@@ -77,9 +78,13 @@ struct CheckpointOptions {
   int ranks_per_file = 8;       ///< a usual node's: one node writes a file
   int threads = 4;              ///< of a rank, that write
   bool direct = true;           ///< O_DIRECT where the file system can
+  std::string staging;          ///< a folder on each node's own disk, where the copy waits; empty: host memory
+  int stripe_count = 0;         ///< on Lustre; io::Stripes
+  std::string stripe_size;      ///< on Lustre, "4MiB"; empty: the file system's
   bool cast_moments = false;    ///< resume from moments of another type
   /// Is a copy of the state held in host memory?
-  bool copies(bool on_gpu) const { return on_gpu || (async && every > 0); }
+  bool copies(bool on_gpu) const { return staging.empty() && (on_gpu || (async && every > 0)); }
+  io::Stripes stripes() const;  ///< throws Error (status 2) for a size that cannot be
   void add_to(Options& options);
 };
 

@@ -1,7 +1,11 @@
 #include "train/trainer.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <functional>
 
 #include "base/error.h"
@@ -153,6 +157,15 @@ std::int64_t steps_of(const Config& config, const shard::Sampler& sampler) {
       std::ceil(config.train.epochs * static_cast<double>(sampler.rows_per_epoch()) / config.train.global_batch));
 }
 
+/// This rank's node must have the folder of checkpoint.staging, or be able to make it.
+void make_staging(const comm::Session& session, const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error || ::access(folder.c_str(), W_OK | X_OK) != 0)
+    fail_input("checkpoint.staging = {}: cannot be written to on {}: {}; give a folder on each node's own disk",
+               folder.string(), session.host(), error ? error.message() : std::strerror(errno));
+}
+
 /// A run that has gone beyond its end would leave a state that nobody asked for: refused before it is loaded.
 void check_steps(const fs::path& from, std::int64_t steps, const TrainOptions& given) {
   const auto reached = checkpoint::Checkpoint(from).meta().value("step", std::int64_t{0});
@@ -206,6 +219,8 @@ int train(comm::Session& session, const Config& given, const std::string& config
   check_tokenizer(config, data.tokenizer_hash());
   const std::int64_t steps = steps_of(config, data);
   if (from) on_rank_0(world, [&] { check_steps(*from, steps, config.train); });
+  if (!config.checkpoint.staging.empty())
+    checkpoint::agree(world, [&] { make_staging(session, config.checkpoint.staging); });
   MemoryPlan memory(choice.config, layout, engine_options(config, choice.mtp), shape.micro_batch, shape.micro_batches);
   require_memory(session, device, memory, config.checkpoint.copies(device.on_gpu()));
 

@@ -142,7 +142,7 @@ std::string operation_of(const std::string& log) {
   const auto at = log.find("operation "), end = log.find('\n', at);
   return at == std::string::npos
              ? "hit"
-             : std::regex_replace(log.substr(at, end - at), std::regex("[^ ]*/run/checkpoints/"), "");
+             : std::regex_replace(log.substr(at, end - at), std::regex("[^ ]*/run/checkpoints/?"), "");
 }
 
 /// Reads all of a checkpoint.
@@ -299,6 +299,53 @@ TEST_CASE("whatever befalls a rank or its files, the job starts again and ends w
   }
   fmt::print("runs {} to {}\n", first, first + runs - 1);
   print_table(tallies, operations);
+}
+
+TEST_CASE("a job whose copies wait on the node's disk bears what befalls them, with the same bits") {
+  const eddy_test::TempDir data;
+  eddy_test::write_counting(data / "data", 400);
+  const Job calm(data / "data");
+  REQUIRE(calm.start().status == 0);
+  const auto expected = calm.end();
+  const auto losses = calm.losses();
+  struct Staged {
+    std::string kind;
+    int rank, operation;
+    std::string hit, after;  // what is hit, and what is said of it
+    int status;
+  };
+  const std::vector<Staged> cases{
+      {"kill", 1, 10, "write */eddy-staging.", "", 137},         // while the copy is made
+      {"kill", 1, 150, "write */data-00000.h5", "", 137},        // while it is drained
+      {"torn_write", 2, 160, "write */data-00001.h5", "", 137},  // the same
+      {"io_error", 3, 10, "write */eddy-staging.", "cannot take this rank's copy", 0},
+      {"bit_flip", 1, 20, "write */eddy-staging.", "the copy that waited in", 0},
+  };
+  for (const Staged& c : cases) {
+    const Job job(data / "data");
+    const eddy_test::TempDir staging;
+    const std::string option = "--checkpoint.staging=" + (staging / "own").string();
+    const auto hit =
+        job.start({option, "--fault.where=saving", "--fault.kind=" + c.kind, "--fault.step=3",
+                   "--fault.rank=" + std::to_string(c.rank), "--fault.operation=" + std::to_string(c.operation)});
+    INFO(c.kind << " at operation " << c.operation << "\n" << hit.err);
+    const auto star = c.hit.find('*');
+    const std::string struck = operation_of(hit.err);
+    CHECK(struck.find(c.hit.substr(0, star)) != std::string::npos);
+    CHECK(struck.find(c.hit.substr(star + 2)) != std::string::npos);
+    CHECK(contains(hit.err, c.after));
+    CHECK(hit.status == c.status);
+    CHECK(Found(job.checkpoints()).damaged.empty());
+    CHECK(fs::directory_iterator(staging / "own") ==
+          fs::directory_iterator());  // nothing is left, after a kill neither
+    if (hit.status != 0) {
+      const auto again = job.start({option});
+      INFO(again.err);
+      CHECK(contains(again.err, "step-00000002 after"));
+      CHECK(again.status == 0);
+    }
+    CHECK((job.losses() == losses && job.end() == expected));
+  }
 }
 
 TEST_CASE("the only checkpoint without its manifest is refused by name, and not begun over") {

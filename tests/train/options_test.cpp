@@ -54,6 +54,23 @@ TEST_CASE("what a run needs is asked for by name") {
   CHECK_NOTHROW(parsed({"--check", "--model.config=tiny", "--parallel.world=8"}).validate());
 }
 
+TEST_CASE("stripes and staging of checkpoints") {
+  const auto c = parsed({"--checkpoint.stripe_count=-1", "--checkpoint.stripe_size=4MiB"}).checkpoint.stripes();
+  CHECK(c.count == -1);
+  CHECK(c.size == std::uint64_t{4} << 20);
+  CHECK_FALSE(parsed(kRun).checkpoint.stripes().given());
+  for (const std::string size : {"1000", "4MB", "8GiB", "many"})
+    CHECK(lacks(refusal([&] { parsed(run_with("--checkpoint.stripe_size=" + size)).validate(); }),
+                {"checkpoint.stripe_size", size}) == "");
+  CHECK(lacks(refusal([] { parsed({"--checkpoint.stripe_count=-2"}); }), {"checkpoint.stripe_count"}) == "");
+  auto both = run_with("--checkpoint.staging=/scratch");
+  CHECK_NOTHROW(parsed(both).validate());
+  both.push_back("--checkpoint.async=off");
+  CHECK(lacks(refusal([&] { parsed(both).validate(); }), {"checkpoint.staging", "checkpoint.async"}) == "");
+  CHECK(parsed({"--checkpoint.every=5"}).checkpoint.copies(false));
+  CHECK_FALSE(parsed({"--checkpoint.every=5", "--checkpoint.staging=x"}).checkpoint.copies(true));
+}
+
 TEST_CASE("impossible values name key and what is allowed") {
   CHECK(lacks(refusal([] { parsed({"--optim.lr=fast"}); }), {"optim.lr"}) == "");
   CHECK(lacks(refusal([] { parsed({"--optim.beta1=1"}); }), {"optim.beta1"}) == "");

@@ -45,6 +45,34 @@ TEST_CASE("checkpoints written while training goes on hold the state of their st
   CHECK(told == 4);
 }
 
+TEST_CASE("checkpoints that waited on the node's disk hold the state of their step") {
+  const Run staged, sync;
+  const eddy_test::TempDir temp;
+  const std::vector<std::string> common{"--train.steps=7", "--checkpoint.every=2", "--checkpoint.keep=9"};
+  auto command = common;
+  command.push_back("--checkpoint.staging=" + (temp / "made/here").string());
+  const auto result = staged.start(command, 2);
+  INFO(result.err);
+  REQUIRE(result.status == 0);
+  command = common;
+  command.push_back("--checkpoint.async=off");
+  REQUIRE(sync.start(command, 2).status == 0);
+  REQUIRE(staged.checkpoints() == sync.checkpoints());
+  REQUIRE(staged.checkpoints().size() == 4);
+  for (const auto& name : staged.checkpoints())
+    CHECK(contents(staged.dir / "checkpoints" / name) == contents(sync.dir / "checkpoints" / name));
+  int told = 0;
+  for (const auto& line : staged.metrics()) told += line.contains("ckpt_stage_s") && line.at("ckpt_stage_s") > 0;
+  CHECK(told == 3);
+  for (const auto& line : sync.metrics()) CHECK(!line.contains("ckpt_stage_s"));
+  CHECK(fs::is_empty(temp / "made/here"));
+  // a folder that cannot be is refused before anything is loaded
+  eddy_test::write_file(temp / "file", "");
+  const auto refused = sync.start({"--train.steps=8", "--checkpoint.staging=" + (temp / "file/below").string()});
+  CHECK(refused.status == 2);
+  CHECK(times(refused.err, "checkpoint.staging = ") == 1);
+}
+
 TEST_CASE("a save that fails does not end the run; two in a row do") {
   const Run run;
   const auto in_the_way = [&](int step) {  // is no checkpoint, and therefore not overwritten
