@@ -1,4 +1,5 @@
 #pragma once
+#include <exception>
 #include <functional>
 #include <string>
 
@@ -6,4 +7,7 @@ namespace eddy {
 /// Runs a program's body; prints what it threw on stderr ("eddy-x: what is wrong") and returns the exit status of
 /// design.md. For programs without MPI; comm/session.h has the one for MPI programs.
 int run_main(const std::string& program, const std::function<int()>& body);
+
+/// What an exception says to a person: of std::filesystem's the paths and the system's reason, what() of others.
+std::string message_of(const std::exception& e);
 }  // namespace eddy

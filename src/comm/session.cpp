@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/main.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "comm/abort.h"
@@ -244,7 +245,7 @@ int run_mpi_main(const std::string& program, int argc, char** argv, const std::f
   } catch (const std::bad_alloc&) {
     message = program + ": out of memory";
   } catch (const std::exception& e) {
-    message = program + ": " + e.what();
+    message = program + ": " + message_of(e);
   }
   return session->finish(status, message);
 }
