@@ -292,8 +292,8 @@ void audit_files(const fs::path& folder, int threads, Audited& out) {
       const io::MappedFile file(path);
       Xxh3Stream hash;
       hash.update(file.bytes().data(), file.bytes().size());
-      if (!said.is_object() || file.bytes().size() != said.value("bytes", std::uint64_t{0}) ||
-          hex64(hash.digest()) != said.value("xxh3", ""))
+      if (!said.is_object() || !said.contains("bytes") || said["bytes"] != file.bytes().size() ||
+          !said.contains("xxh3") || said["xxh3"] != hex64(hash.digest()))
         wrong = "was altered since it was written (its hash is another)";
     }
     const std::lock_guard lock(mutex);

@@ -86,12 +86,10 @@ int cast_folder(comm::Session& session, const Arguments& arguments) {
         in, unexpected.size(), unexpected.front());
   const auto before = hf::read_kept_scales(in);
   const Json config = Json::parse(from.folder()->config().original);
-  const Json quantization = config.contains("quantization_config") ? config.at("quantization_config")
-                            : before                               ? before->quantization
-                                                                   : hf::published_quantization();
+  const Json quantization = quantization_of(config, before, in);
   const Dtype asked = *parse_choice(dtype);
   const std::set<std::string> foreign(unexpected.begin(), unexpected.end());
-  Recast recast(from, asked, quantization.value("scale_fmt", "") == "ue8m0");
+  Recast recast(from, asked, powers_of_two(quantization));
   std::vector<hf::Declared> tensors;
   for (const auto& [name, item] : from.items()) {
     if (foreign.count(name))

@@ -111,6 +111,7 @@ bool is_of_kind(const fs::path& out, Output kind) {
 }  // namespace
 
 void check_output(comm::Communicator& world, const std::string& in, std::string& given, bool overwrite, Output kind) {
+  if (given.empty()) fail_input("--out is empty; name what is to be written");
   while (given.size() > 1 && given.ends_with('/')) given.pop_back();
   const fs::path out = given;
   // one rank looks, before any of them writes
@@ -152,6 +153,19 @@ SavedModel saved_model(const checkpoint::Checkpoint& checkpoint) {
   model.mtp_copies = model.has_mtp && meta.value("mtp_copies", false);
   if (model.has_mtp) model.config.num_mtp_layers = 1;
   return model;
+}
+
+nlohmann::ordered_json quantization_of(const nlohmann::ordered_json& config, const std::optional<hf::KeptScales>& kept,
+                                       const fs::path& folder) {
+  const std::string where = (folder / "config.json").string();
+  const auto said = hf::quantization_in(config, where);
+  if (said) hf::check_quantization(*said, where);
+  return said ? *said : kept ? kept->quantization : hf::published_quantization();
+}
+
+bool powers_of_two(const nlohmann::ordered_json& quantization) {
+  const auto it = quantization.find("scale_fmt");
+  return it != quantization.end() && *it == "ue8m0";
 }
 
 void cast(const void* from, Dtype from_dtype, void* to, Dtype to_dtype, std::int64_t count) {

@@ -13,6 +13,7 @@
 #include "checkpoint/source_scales.h"
 #include "hf/config.h"
 #include "hf/names.h"
+#include "hf/scales.h"
 #include "tensor/slice.h"
 
 namespace eddy::convert {
@@ -58,6 +59,13 @@ struct SavedModel {
   std::vector<hf::NamedShape> tensors() const { return hf::expected_tensors(config, has_mtp, mtp_copies); }
 };
 SavedModel saved_model(const checkpoint::Checkpoint& checkpoint);
+
+/// A folder's quantization_config: config.json's, that of the scales kept beside it, or what DeepSeek publishes. Throws
+/// Error (status 2) naming the file for one that is not of that kind.
+nlohmann::ordered_json quantization_of(const nlohmann::ordered_json& config, const std::optional<hf::KeptScales>& kept,
+                                       const std::filesystem::path& folder);
+/// scale_fmt ue8m0.
+bool powers_of_two(const nlohmann::ordered_json& quantization);
 
 /// Elements of f32 or bf16 as the other one; equal dtypes are copied.
 void cast(const void* from, Dtype from_dtype, void* to, Dtype to_dtype, std::int64_t count);

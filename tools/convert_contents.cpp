@@ -84,6 +84,7 @@ bool Contents::is_checkpoint(const fs::path& path) {
 }
 
 Contents::Contents(const fs::path& path, Names names) {
+  if (path.empty()) fail_input("the path is empty; name a checkpoint, a folder or a safetensors file");
   std::error_code ignored;
   if (is_checkpoint(path))
     open_checkpoint(path, names);

@@ -177,10 +177,8 @@ int from_hf(comm::Session& session, const Arguments& arguments) {
                  in, unexpected.size(), unexpected.front());
   const auto kept = hf::read_kept_scales(in);
   nlohmann::json config = nlohmann::json::parse(folder.config().original);
-  const nlohmann::json quantization = config.contains("quantization_config")
-                                          ? config.at("quantization_config")
-                                          : nlohmann::json(kept ? kept->quantization : hf::published_quantization());
-  Recast recast(from, parse_choice(dtype), quantization.value("scale_fmt", "") == "ue8m0");
+  const nlohmann::json quantization = quantization_of(config, kept, in);
+  Recast recast(from, parse_choice(dtype), powers_of_two(quantization));
   std::string copies;
   checkpoint::agree(session.world(), [&] {
     if (session.rank() == 0) copies = nlohmann::json(different_copies(folder)).dump();

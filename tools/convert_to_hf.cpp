@@ -18,8 +18,9 @@ using Json = nlohmann::ordered_json;
 /// What the checkpoint's quantization was, or what DeepSeek publishes.
 Json quantization_of(const checkpoint::Checkpoint& from) {
   const auto& meta = from.meta();
-  if (meta.contains("quantization_config")) return Json(meta.at("quantization_config"));
-  if (meta.at("config").contains("quantization_config")) return Json(meta.at("config").at("quantization_config"));
+  const std::string where = (from.path() / "manifest.json").string();
+  if (auto q = hf::quantization_in(meta, where)) return *q;
+  if (auto q = hf::quantization_in(meta.at("config"), where)) return *q;
   if (const auto kept = hf::read_kept_scales(from.path() / "hf")) return kept->quantization;
   return hf::published_quantization();
 }
@@ -117,7 +118,7 @@ int to_hf(comm::Session& session, const Arguments& arguments) {
   const Contents contents(in, Contents::Names::hugging_face);
   const checkpoint::Checkpoint& from = *contents.checkpoint();
   const SavedModel model = saved_model(from);
-  Recast recast(contents, parse_choice(dtype), quantization_of(from).value("scale_fmt", "") == "ue8m0");
+  Recast recast(contents, parse_choice(dtype), powers_of_two(quantization_of(from)));
   std::vector<hf::Declared> tensors;
   bool fp8 = false;
   for (const auto& t : model.tensors())

@@ -65,7 +65,9 @@ J parse_json(std::string_view text, const std::string& where) {
     J::sax_parse(text.begin(), text.end(), &watch);
     return J::parse(text.begin(), text.end());
   } catch (const typename J::exception& e) {
-    fail_input("{}: not valid JSON: {}", where, plain_text(e));
+    if (text.empty())
+      fail_input("{}: not valid JSON: it is empty; mend it, or take it from where it came again", where);
+    fail_input("{}: not valid JSON: {}; mend it, or take it from where it came again", where, plain_text(e));
   }
 }
 template nlohmann::json parse_json<nlohmann::json>(std::string_view, const std::string&);

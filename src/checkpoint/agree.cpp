@@ -1,6 +1,7 @@
 #include "checkpoint/agree.h"
 
 #include "base/error.h"
+#include "base/plain_text.h"
 
 namespace eddy::checkpoint {
 
@@ -22,7 +23,7 @@ void agree(comm::Communicator& world, const std::function<void()>& step) {
     message = e.what();
   } catch (const std::exception& e) {
     failed = world.rank();
-    message = e.what();
+    message = plain_text(e);
   }
   world.all_reduce(&failed, 1, Dtype::i32, comm::Reduce::min);
   if (failed == world.size()) return;

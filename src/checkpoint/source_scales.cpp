@@ -22,7 +22,8 @@ std::optional<hf::KeptScales> of_folder(const fs::path& path) {
     if (file != fs::path(t.file)) kept.files[scale] = file.filename();
   }
   const Json config = Json::parse(folder.config().original);
-  kept.quantization = config.value("quantization_config", hf::published_quantization());
+  kept.quantization =
+      hf::quantization_in(config, (path / "config.json").string()).value_or(hf::published_quantization());
   return kept;
 }
 

@@ -1,26 +1,26 @@
 #include "hf/download.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/log.h"
+#include "base/secret.h"
+#include "hf/download_client.h"
 #include "io/file.h"
 
 namespace eddy::hf {
@@ -50,127 +50,37 @@ class Hash {
   std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> state_;
 };
 
+constexpr const char* kPartial = ".partial";  ///< what the name of a file ends in while it is fetched
+
+/// From where it stands to its end; its bytes.
+std::uint64_t hash_file(int fd, const fs::path& path, Hash& hash) {
+  std::vector<char> buffer(1 << 20);
+  for (std::uint64_t bytes = 0;;) {
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_run("cannot read {}: {}", path.string(), std::strerror(errno));
+    if (n == 0) return bytes;
+    hash.update(buffer.data(), static_cast<std::size_t>(n));
+    bytes += static_cast<std::uint64_t>(n);
+  }
+}
+
 struct RemoteFile {
   std::string path, hash;
   std::uint64_t size = 0;
   bool git = false;  ///< the hash is git's of a blob, not SHA-256
 };
 
-struct Answer {
-  CURLcode code = CURLE_OK;
-  long status = 0;
-  std::string next;  ///< of a list in pages: the next one's URL
-};
-
-/// A connection with the options that all requests share. One thread's.
-class Client {
- public:
-  using Sink = std::function<bool(long status, const char* data, std::size_t bytes)>;
-
-  Client(const DownloadOptions& options, const std::string& token)
-      : options_(options), handle_(curl_easy_init(), curl_easy_cleanup), headers_(nullptr, curl_slist_free_all) {
-    if (!handle_) fail_run("libcurl could not be started");
-    if (!token.empty())  // libcurl leaves it out where a redirection leads to another host
-      headers_.reset(curl_slist_append(nullptr, ("Authorization: Bearer " + token).c_str()));
-  }
-
-  /// One request; the body from byte `from` on goes to `sink`, which false ends.
-  Answer get(const std::string& url, std::uint64_t from, const Sink& sink) {
-    CURL* h = handle_.get();
-    curl_easy_reset(h);
-    Answer answer;
-    struct Call {
-      CURL* handle;
-      const Sink& sink;
-      Answer& answer;
-    } call{h, sink, answer};
-    curl_easy_setopt(h, CURLOPT_URL, url.c_str());
-    curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(h, CURLOPT_MAXREDIRS, 10L);
-    curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(h, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, 30L);
-    curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, 60L);
-    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(h, CURLOPT_USERAGENT, "eddy/" EDDY_VERSION);
-    curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers_.get());
-    if (!options_.proxy.empty()) curl_easy_setopt(h, CURLOPT_PROXY, options_.proxy.c_str());
-    const std::string range = std::to_string(from) + "-";
-    if (from > 0) curl_easy_setopt(h, CURLOPT_RANGE, range.c_str());
-    const auto write = +[](char* data, std::size_t one, std::size_t n, void* to) -> std::size_t {
-      Call& c = *static_cast<Call*>(to);
-      curl_easy_getinfo(c.handle, CURLINFO_RESPONSE_CODE, &c.answer.status);
-      if (c.answer.status >= 300) return one * n;  // an error's page
-      return c.sink(c.answer.status, data, one * n) ? one * n : 0;
-    };
-    const auto header = +[](char* data, std::size_t one, std::size_t n, void* to) -> std::size_t {
-      const std::string line(data, one * n);
-      if (line.size() > 5 && strncasecmp(line.c_str(), "link:", 5) == 0 &&
-          line.find("rel=\"next\"") != std::string::npos)
-        if (const auto a = line.find('<'), b = line.find('>'); a < b && b != std::string::npos)
-          static_cast<Call*>(to)->answer.next = line.substr(a + 1, b - a - 1);
-      return one * n;
-    };
-    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, write);
-    curl_easy_setopt(h, CURLOPT_WRITEDATA, &call);
-    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, header);
-    curl_easy_setopt(h, CURLOPT_HEADERDATA, &call);
-    answer.code = curl_easy_perform(h);
-    curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &answer.status);
-    return answer;
-  }
-
-  /// get() until it succeeds; `from` is asked anew before each try.
-  Answer get_surely(const std::string& url, const std::function<std::uint64_t()>& from, const Sink& sink) {
-    double wait = options_.first_wait_s;
-    for (int attempt = 0;; ++attempt) {
-      const Answer a = get(url, from(), sink);
-      if (a.code == CURLE_OK && a.status >= 200 && a.status < 300) return a;
-      if (a.code == CURLE_OK && (a.status == 401 || a.status == 403))
-        fail_input("{}: the hub answers {}: this repository needs a token that may read it (--token-file)", url,
-                   a.status);
-      if (a.code == CURLE_OK && a.status == 404)
-        fail_input("{}: the hub answers 404: check the repository's name and --revision", url);
-      const std::string why =
-          a.code == CURLE_OK ? fmt::format("HTTP status {}", a.status) : std::string(curl_easy_strerror(a.code));
-      if (attempt >= options_.retries)
-        fail_run("{}: {} after {} tries; run the same command again to go on", url, why, attempt + 1);
-      log::warning("{}: {}; tries again in {:.0f} s", url, why, wait);
-      std::this_thread::sleep_for(std::chrono::duration<double>(wait));
-      wait = std::min(60.0, 2 * wait);
-    }
-  }
-
- private:
-  const DownloadOptions& options_;
-  std::unique_ptr<CURL, void (*)(CURL*)> handle_;
-  std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers_;
-};
-
 std::string read_token(const fs::path& path) {
   if (path.empty()) return "";
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) fail_input("cannot read {}: {}", path.string(), std::strerror(errno));
-  if (info.st_mode & 077)
-    fail_input("{}: others can read this token (mode {:o}); run chmod 600 {}", path.string(), info.st_mode & 0777,
-               path.string());
-  std::string token = io::read_file(path);
-  while (!token.empty() && std::isspace(static_cast<unsigned char>(token.back()))) token.pop_back();
-  if (token.empty() || token.find_first_of(" \r\n\t") != std::string::npos)
-    fail_input("{}: holds no token (one word is needed)", path.string());
+  std::string token = read_secret("", path.string());
+  if (token.empty()) fail_input("{}: holds no token (one word is needed)", path.string());
   return token;
 }
 
-/// Percent-encoded, slashes kept.
+/// Slashes kept.
 std::string escaped(const std::string& path) {
-  std::string out;
-  for (const char c : path)
-    if (std::isalnum(static_cast<unsigned char>(c)) || std::strchr("-._~/", c))
-      out += c;
-    else
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  return out;
+  return percent_encode(path, "/");
 }
 
 /// A relative path that stays below the folder.
@@ -181,12 +91,36 @@ void check_path(const std::string& path, const std::string& where) {
   if (bad) fail_input("{}: lists a file '{}', which would lie outside the folder", where, path);
 }
 
-std::vector<RemoteFile> list_files(Client& client, const std::string& repo, const DownloadOptions& o) {
+/// One entry of the hub's list. Throws Error (status 2) for what is not of the form a hub gives.
+RemoteFile file_of(const nlohmann::json& entry, const std::string& url) {
+  const auto text = [&](const nlohmann::json& from, const char* key) {
+    const auto it = from.find(key);
+    return it != from.end() && it->is_string() ? it->get<std::string>() : std::string();
+  };
+  static const nlohmann::json nothing;
+  RemoteFile file{text(entry, "path"), text(entry, "oid"), 0, true};
+  check_path(file.path, url);
+  const auto lfs = entry.find("lfs");
+  file.git = lfs == entry.end() || !lfs->is_object();
+  const nlohmann::json& said = file.git ? entry : *lfs;
+  if (!file.git) file.hash = text(said, "oid");
+  const nlohmann::json& size = said.contains("size") ? said["size"] : entry.contains("size") ? entry["size"] : nothing;
+  if (!size.is_number_unsigned() || size.get<std::uint64_t>() >> 50)
+    fail_input("{}: gives no size for '{}'", url, file.path);
+  file.size = size.get<std::uint64_t>();
+  if (file.hash.size() != (file.git ? 40 : 64) || file.hash.find_first_not_of("0123456789abcdef") != std::string::npos)
+    fail_input("{}: gives no hash for '{}'", url, file.path);
+  return file;
+}
+
+std::vector<RemoteFile> list_files(HubClient& client, const std::string& repo, const DownloadOptions& o) {
   std::vector<RemoteFile> out;
-  std::string url = o.endpoint + "/api/models/" + escaped(repo) + "/tree/" + escaped(o.revision) + "?recursive=true";
-  while (!url.empty()) {
+  std::set<std::string> names;  // and those under which they grow
+  std::string url =
+      o.endpoint + "/api/models/" + escaped(repo) + "/tree/" + percent_encode(o.revision) + "?recursive=true";
+  for (int page = 0; !url.empty(); ++page) {
     std::string body;
-    const Answer answer = client.get_surely(
+    const Answer answer = client.get(
         url,
         [&] {
           body.clear();
@@ -196,18 +130,14 @@ std::vector<RemoteFile> list_files(Client& client, const std::string& repo, cons
           body.append(data, n);
           return body.size() < (std::size_t{256} << 20);
         });
-    const auto json = parse_json<nlohmann::json>(body, url);
-    if (!json.is_array()) fail_input("{}: is no list of files; is --endpoint a Hugging Face hub?", url);
+    const auto json = nlohmann::json::parse(body, nullptr, false);
+    if (!json.is_array() || page > 100000)
+      fail_input("{}: is no list of files; is --endpoint a Hugging Face hub?", url);
     for (const auto& entry : json) {
-      if (!entry.is_object() || entry.value("type", "") != "file") continue;
-      RemoteFile file{entry.value("path", ""), entry.value("oid", ""), entry.value("size", std::uint64_t{0}), true};
-      check_path(file.path, url);
-      if (entry.contains("lfs") && entry["lfs"].is_object()) {
-        file.hash = entry["lfs"].value("oid", "");
-        file.size = entry["lfs"].value("size", file.size);
-        file.git = false;
-      }
-      if (file.hash.empty()) fail_input("{}: gives no hash for '{}'", url, file.path);
+      if (!entry.is_object() || !entry.contains("type") || entry["type"] != "file") continue;
+      RemoteFile file = file_of(entry, url);
+      if (!names.insert(file.path).second || !names.insert(file.path + kPartial).second)
+        fail_input("{}: lists '{}' twice", url, file.path);
       out.push_back(std::move(file));
     }
     url = answer.next;
@@ -216,21 +146,16 @@ std::vector<RemoteFile> list_files(Client& client, const std::string& repo, cons
   return out;
 }
 
-/// What is fetched so far of a file, and its hash.
+/// What is fetched so far of a file, and its hash. One process has it at a time.
 class Partial {
  public:
   Partial(fs::path path, const RemoteFile& file)
       : path_(std::move(path)), file_(file), fd_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
     if (fd_.get() < 0) fail();
+    if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      fail_run("{}: another process is fetching this file", path_.string());
     hash_ = std::make_unique<Hash>(file.git, file.size);
-    std::vector<char> buffer(1 << 20);
-    for (;;) {
-      const ssize_t n = ::read(fd_.get(), buffer.data(), buffer.size());
-      if (n < 0) fail();
-      if (n == 0) break;
-      hash_->update(buffer.data(), static_cast<std::size_t>(n));
-      have_ += static_cast<std::uint64_t>(n);
-    }
+    have_ = hash_file(fd_.get(), path_, *hash_);
     if (have_ > file.size) restart();
   }
   std::uint64_t have() const { return have_; }
@@ -239,6 +164,7 @@ class Partial {
     hash_ = std::make_unique<Hash>(file_.git, file_.size);
     have_ = 0;
   }
+  /// False: these are more than the file has.
   bool append(const char* data, std::size_t bytes) {
     if (have_ + bytes > file_.size) return false;
     hash_->update(data, bytes);
@@ -266,51 +192,75 @@ class Partial {
   std::uint64_t have_ = 0;
 };
 
-void fetch(Client& client, const std::string& url, const fs::path& path, const RemoteFile& file,
-           const std::function<void(std::int64_t)>& advance) {
-  const fs::path partial = path.string() + ".partial";
+using Advance = std::function<void(std::int64_t bytes)>;
+
+/// Asks for what is missing until all of it is there, more than that comes, or the hub's answers bring nothing more.
+void fill(HubClient& client, const std::string& url, Partial& part, const RemoteFile& file, const Advance& advance,
+          int retries) {
+  const auto restart = [&] {
+    advance(-static_cast<std::int64_t>(part.have()));
+    part.restart();
+  };
+  std::uint64_t most = part.have();
+  for (int idle = 0; part.have() < file.size && idle <= retries;) {
+    std::uint64_t asked = 0;
+    bool first = true;
+    const Answer answer = client.get(
+        url,
+        [&] {
+          first = true;
+          return asked = part.have();
+        },
+        [&](long status, const char* data, std::size_t n) {
+          if (first && asked > 0 && status != 206) restart();  // the server sends all of it again
+          first = false;
+          if (!part.append(data, n)) return false;
+          advance(static_cast<std::int64_t>(n));
+          return true;
+        });
+    if (answer.stopped) return;
+    if (answer.status == 416) restart();       // it has less than it had
+    idle = part.have() > most ? 0 : idle + 1;  // an answer without its length may end early without a sign
+    most = std::max(most, part.have());
+  }
+}
+
+void fetch(HubClient& client, const std::string& url, const fs::path& path, const RemoteFile& file,
+           const Advance& advance, int retries) {
+  const fs::path partial = path.string() + kPartial;
   for (int attempt = 0;; ++attempt) {
     Partial part(partial, file);
     advance(static_cast<std::int64_t>(part.have()));
-    std::exception_ptr failure;  // none may pass through libcurl
-    std::uint64_t asked = 0;
-    bool first = true;
-    if (part.have() < file.size)
-      client.get_surely(
-          url,
-          [&] {
-            if (failure) std::rethrow_exception(failure);
-            first = true;
-            return asked = part.have();
-          },
-          [&](long status, const char* data, std::size_t n) {
-            try {
-              if (first && asked > 0 && status != 206) {  // the server sends all of it again
-                advance(-static_cast<std::int64_t>(part.have()));
-                part.restart();
-              }
-              first = false;
-              if (!part.append(data, n)) return false;
-              advance(static_cast<std::int64_t>(n));
-              return true;
-            } catch (...) {
-              failure = std::current_exception();
-              return false;
-            }
-          });
-    const std::uint64_t have = part.have();
+    fill(client, url, part, file, advance, retries);
     if (part.complete()) {
       part.sync();
       io::rename_durably(partial, path);
       return;
     }
-    advance(-static_cast<std::int64_t>(have));
+    advance(-static_cast<std::int64_t>(part.have()));
     std::error_code ignored;
     fs::remove(partial, ignored);
     if (attempt > 0)
       fail_run("{}: what came has not the hash that the hub lists ({}), twice; nothing was kept of it", url, file.hash);
     log::warning("{}: what came has not the hash that the hub lists; it is fetched again", url);
   }
+}
+
+/// Is the file there as the hub lists it? One that is another is somebody's: it is refused.
+bool is_there(const fs::path& path, const RemoteFile& file) {
+  std::error_code none;
+  if (!fs::exists(fs::symlink_status(path, none))) return false;
+  const auto refuse = [&](const char* why) {
+    fail_input("{} {}; move or remove it if it may be fetched anew, or choose another --out", path.string(), why);
+  };
+  if (!fs::is_regular_file(path, none)) refuse("is no file");
+  if (fs::file_size(path, none) != file.size) refuse("is there, but has not the size that the hub lists");
+  const io::Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) fail_input("cannot read {}: {}", path.string(), std::strerror(errno));
+  Hash hash(file.git, file.size);
+  hash_file(fd.get(), path, hash);
+  if (hash.hex() != file.hash) refuse("is there, but has not the hash that the hub lists");
+  return true;
 }
 
 }  // namespace
@@ -320,9 +270,7 @@ Downloaded download(const std::string& repo, const fs::path& out, const Download
   while (o.endpoint.ends_with('/')) o.endpoint.pop_back();
   check_path(repo, "the repository's name");
   const std::string token = read_token(o.token_file);
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  Client lister(o, token);
+  HubClient lister(o, token);
   std::vector<RemoteFile> files = list_files(lister, repo, o);
   std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.size > b.size; });
   Downloaded result{files.size(), 0, 0};
@@ -339,20 +287,20 @@ Downloaded download(const std::string& repo, const fs::path& out, const Download
   std::exception_ptr failure;
   const auto work = [&] {
     try {
-      Client client(o, token);
+      HubClient client(o, token);
       for (std::size_t i = next++; i < files.size(); i = next++) {
         const RemoteFile& file = files[i];
         const fs::path path = out / file.path;
-        std::error_code none;
-        if (fs::exists(path, none) && fs::file_size(path, none) == file.size) {
+        if (is_there(path, file)) {
           advance(static_cast<std::int64_t>(file.size));
           const std::lock_guard lock(mutex);
           ++result.kept;
           continue;
         }
         fs::create_directories(path.parent_path());
-        fetch(client, o.endpoint + "/" + escaped(repo) + "/resolve/" + escaped(o.revision) + "/" + escaped(file.path),
-              path, file, advance);
+        fetch(client,
+              o.endpoint + "/" + escaped(repo) + "/resolve/" + percent_encode(o.revision) + "/" + escaped(file.path),
+              path, file, advance, o.retries);
       }
     } catch (...) {
       next = files.size();

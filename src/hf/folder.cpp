@@ -169,11 +169,9 @@ Folder::Folder(const fs::path& dir) : impl_(std::make_unique<Impl>()) {
   } else {
     fail_input("{}: holds neither model.safetensors nor model.safetensors.index.json", dir.string());
   }
-  if (has_fp8()) {
-    const auto config = nlohmann::ordered_json::parse(m.config.original);
-    if (config.contains("quantization_config"))
-      check_quantization(config.at("quantization_config"), (dir / "config.json").string());
-  }
+  if (const std::string where = (dir / "config.json").string(); has_fp8())
+    if (const auto q = quantization_in(nlohmann::ordered_json::parse(m.config.original), where))
+      check_quantization(*q, where);
   if (m.config.num_mtp_layers > 0 && !has_mtp())
     log::info(
         "{}: config.json announces a multi-token-prediction layer, but its tensors ({}*) are not in the files; going "

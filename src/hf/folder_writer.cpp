@@ -119,8 +119,11 @@ FileNote FolderWriter::note_of(const FilePlan& file, bool compare) const {
   const fs::path note = note_path(dir_, file.name), path = dir_ / file.name;
   if (!fs::exists(note, none) || !fs::exists(path, none)) return {};
   const auto json = nlohmann::json::parse(io::read_file(note), nullptr, false);
-  if (!json.is_object() || json.value("plan", "") != key_of(file)) return {};
-  const FileNote found{file.name, json.value("bytes", std::uint64_t{0}), json.value("xxh3", "")};
+  if (!json.is_object() || !json.contains("plan") || json["plan"] != key_of(file)) return {};
+  if (!json.contains("bytes") || !json["bytes"].is_number_unsigned() || !json.contains("xxh3") ||
+      !json["xxh3"].is_string())
+    return {};
+  const FileNote found{file.name, json["bytes"].get<std::uint64_t>(), json["xxh3"].get<std::string>()};
   if (fs::file_size(path, none) != found.bytes) return {};
   if (compare && hash_file(path) != found.xxh3) return {};
   return found;

@@ -31,10 +31,24 @@ Json published_quantization() {
           {"weight_block_size", {kFp8Block, kFp8Block}}};
 }
 
+std::optional<Json> quantization_in(const Json& json, const std::string& where) {
+  const auto it = json.find("quantization_config");
+  if (it == json.end() || it->is_null()) return {};
+  if (!it->is_object())
+    fail_input("{}: quantization_config is {}; an object or null is needed", where, it->dump().substr(0, 100));
+  return *it;
+}
+
 void check_quantization(const Json& config, const std::string& where) {
-  if (!config.is_object()) fail_input("{}: quantization_config is no object", where);
-  if (config.value("quant_method", "fp8") != "fp8" || config.value("fmt", "e4m3") != "e4m3")
+  const auto is = [&](const char* key, const char* value) {
+    const auto it = config.find(key);
+    return it == config.end() || it->is_null() || *it == value;
+  };
+  if (!is("quant_method", "fp8") || !is("fmt", "e4m3"))
     fail_input("{}: quantization_config is {}; Eddy reads quant_method fp8, fmt e4m3", where, config.dump());
+  if (!is("scale_fmt", "ue8m0") && !is("scale_fmt", "float"))
+    fail_input("{}: quantization_config has scale_fmt {}; Eddy knows ue8m0 and float", where,
+               config.at("scale_fmt").dump());
   const auto block = config.find("weight_block_size");
   if (block == config.end() || *block != Json{kFp8Block, kFp8Block})
     fail_input("{}: quantization_config needs weight_block_size [128, 128]", where);
@@ -98,6 +112,7 @@ std::optional<KeptScales> read_kept_scales(const fs::path& dir) {
   for (const auto& [name, value] : files.items())
     if (value.is_string()) kept.files[name] = value.get<std::string>();
   kept.quantization = parse_json<Json>(said("quantization_config"), path.string() + ": quantization_config");
+  if (!kept.quantization.is_object()) kept.quantization = published_quantization();
   return kept;
 }
 

@@ -24,6 +24,9 @@ struct Scales {
 
 /// What DeepSeek's config.json says of FP8.
 nlohmann::ordered_json published_quantization();
+/// The quantization_config in a config.json or in a checkpoint's meta; nothing where there is none, or null. Throws
+/// Error (status 2) naming `where` when it is no object.
+std::optional<nlohmann::ordered_json> quantization_in(const nlohmann::ordered_json& json, const std::string& where);
 /// Throws Error (status 2) naming `where` for a quantization_config of another kind than e4m3 in blocks of 128 x 128.
 void check_quantization(const nlohmann::ordered_json& config, const std::string& where);
 

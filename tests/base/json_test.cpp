@@ -35,6 +35,24 @@ TEST_CASE("JSON nested deeper than any stack is refused by the file's name") {
   CHECK(parse_json<Json>(wide + "1]", "f").size() == 1001);
 }
 
+TEST_CASE("what is no JSON is refused with the place, in words") {
+  CHECK_THROWS_WITH(parse_json<Json>("", "f"),
+                    "f: not valid JSON: it is empty; mend it, or take it from where it came again");
+  for (const char* text : {"{\n \"a\": ", "{\n \"a\": 1}}", "nul", "[1e999]", "\"\\ud800\""}) {
+    CAPTURE(text);
+    std::string said;
+    try {
+      parse_json<Json>(text, "f");
+    } catch (const eddy::Error& e) {
+      said = e.what();
+    }
+    CHECK(said.starts_with("f: not valid JSON"));
+    CHECK(said.find("json.exception") == std::string::npos);
+    CHECK(said.find("mend it") != std::string::npos);
+  }
+  CHECK_THROWS_WITH(parse_json<Json>("{\n \"a\": ", "f"), contains_text("at line 2, column 7"));
+}
+
 TEST_CASE("a key that stands twice is refused, also far down") {
   CHECK_THROWS_WITH(parse_json<Json>(R"({"x": [{"a": 1, "b": 2, "a": 3}]})", "f"),
                     "f: the key 'a' stands twice in one object");
