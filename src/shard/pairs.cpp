@@ -136,7 +136,7 @@ PairMaker::PairMaker(const PairOptions& options) : options_(options) {
         *to = text.get<std::string>();
         walk(
             *to, [](std::string_view) {},
-            [&](std::string_view field) {
+            [&, &name = name](std::string_view field) {
               if (*kind != DocKind::pair && !kCommon.contains(field) && !kFields.at(*kind).contains(field))
                 fail_input("{}: {}: there is no field {{{}}}", path.string(), name, field);
             });
