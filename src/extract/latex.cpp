@@ -38,11 +38,11 @@ Article Interpreter::take() {
 
 }  // namespace tex
 
-Article extract_latex(const std::vector<MainSource>& mains, const Loader& load) {
+Article extract_latex(const std::vector<MainSource>& mains, const Loader& load, std::uint64_t budget) {
   Article result;
   std::uint64_t bytes = 0;
   for (const MainSource& main : mains) bytes += main.bytes.size();
-  std::uint64_t left = (std::uint64_t{64} << 20) + 32 * bytes;  // for all of them: an archive may have thousands
+  std::uint64_t left = budget + 32 * bytes;  // for all of them: an archive may have thousands
   for (const MainSource& main : mains) {
     const string source = tex::to_utf8(main.bytes);
     const Loader from_folder = [&](const string& name) {
