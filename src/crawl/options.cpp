@@ -90,6 +90,7 @@ bool parse_options(int argc, const char* const* argv, CrawlOptions& c, std::stri
   c.unpacked_bytes = parse_bytes(sizes.unpacked, "payload.unpacked");
   c.answer_bytes = parse_bytes(sizes.answer, "net.answer_bytes");
   c.segment_bytes = parse_bytes(sizes.segment, "payload.segment");
+  if (c.out.empty()) fail_input("--out is empty: name the store's folder");
   if (c.from.empty() && c.authors.empty())
     fail_input("nothing to start from: give --from (arXiv ids, DOIs, Semantic Scholar ids, *.bib) or --from.author");
   if (c.year_min > 0 && c.year_max > 0 && c.year_min > c.year_max)

@@ -33,11 +33,13 @@ struct Holder {
 Holder parse(const std::string& text, const fs::path& file) {
   Holder h;
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (json.is_object()) {
+  try {  // throws for what is no object, and for values of other kinds
     h.process = {json.value("host", ""), json.value("job", ""), json.value("pid", std::int64_t{0}),
                  json.value("started", std::uint64_t{0})};
     h.age = std::max(0.0, now() - json.value("heartbeat", 0.0));
     return h;
+  } catch (const nlohmann::json::exception&) {
+    h = {};
   }
   std::error_code gone;
   const auto written = fs::last_write_time(file, gone);
@@ -82,7 +84,8 @@ RunLock::RunLock(fs::path file, const ProcessId& self, std::chrono::milliseconds
     std::string seen;
     try {
       seen = io::read_file(file_);
-    } catch (const Error&) {
+    } catch (const Error& e) {
+      if (attempt > 1000) fail_input("{}: a run's lock has this name, and it is none: {}", file_.string(), e.what());
       continue;  // it went away meanwhile
     }
     const Holder holder = parse(seen, file_);

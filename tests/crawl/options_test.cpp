@@ -53,6 +53,13 @@ TEST_CASE("the real services keep their published rates whatever is asked for") 
 
 TEST_CASE("what the options refuse") {
   CHECK(lacks(refusal([] { parse({}); }), {"--from", "--from.author"}) == "");
+  CHECK(lacks(refusal([] {
+                const char* arguments[] = {"eddy-crawl", "--out=", "--from=2101.00001"};
+                CrawlOptions options;
+                std::string text;
+                parse_options(3, arguments, options, text);
+              }),
+              {"--out", "name"}) == "");
   CHECK(lacks(refusal([] { parse({"--from=2101.00001", "--limit.bytes=lots"}); }), {"limit.bytes", "lots"}) == "");
   CHECK(lacks(refusal([] {
                 parse({"--from=2101.00001", "--limit.year_min=2000", "--limit.year_max=1999"});

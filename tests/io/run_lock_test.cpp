@@ -108,3 +108,16 @@ TEST_CASE("a lock that holds nothing yet is young, later it is dead") {
   std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now() - std::chrono::seconds(90));
   CHECK(refusal(file, this_process()).empty());
 }
+
+TEST_CASE("what is no lock at all is refused or outlived, and never waited for") {
+  const eddy_test::TempDir dir;
+  for (const char* text : {R"({"host": 5, "pid": "x"})", "[1]", "words"}) {
+    const auto file = dir / "lock";
+    eddy_test::write_file(file, text);
+    CHECK(refusal(file, this_process()).find(file.string()) != std::string::npos);
+    std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now() - std::chrono::seconds(90));
+    CHECK(refusal(file, this_process()).empty());
+  }
+  std::filesystem::create_directory(dir / "folder");
+  CHECK(refusal(dir / "folder", this_process()).find("it is none") != std::string::npos);
+}
