@@ -149,9 +149,11 @@ std::vector<BuiltSet> build_sets(comm::Communicator& world, const BuildOptions& 
     tokenizer.emplace(tokenize::Tokenizer::load(o.tokenizer));
     split_of(0, o.split);
     o.dedup.minhash.validate();
-    if (world.rank() != 0) return;
-    check_apart(o.inputs, o.out);
-    out.emplace(o.out, o.overwrite, fingerprint(o, list, *tokenizer), *o.files);
+    if (world.rank() == 0) {
+      check_apart(o.inputs, o.out);
+      out.emplace(o.out, o.overwrite, fingerprint(o, list, *tokenizer), *o.files);
+    }
+    phase("wait");
   });
   std::int32_t written = out && out->state() >= OutputDirectory::State::prepared;
   world.broadcast(&written, 1, Dtype::i32, 0);
