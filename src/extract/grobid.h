@@ -10,7 +10,8 @@
 namespace eddy::extract {
 
 struct GrobidOptions {
-  std::string url{};        ///< "http://host:8070"; empty: no GROBID
+  GrobidOptions() {}  // NOLINT: as an aggregate within one g++ 12 takes `url` for uninitialised
+  std::string url;          ///< "http://host:8070"; empty: no GROBID
   double seconds = 300;     ///< a document
   double patience_s = 600;  ///< how long a server that is busy or gone is waited for
   double first_wait_s = 2;  ///< after the first answer of that kind; doubles up to longest_wait_s

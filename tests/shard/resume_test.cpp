@@ -128,10 +128,7 @@ TEST_CASE("asked to stop it keeps what is done; other options begin anew") {
   write_inputs(dir, 40);
   const auto alone = eddy::comm::self_communicator("alone");
   std::atomic<bool> stop{false};
-  BuildOptions o;
-  o.inputs = {(dir / "in").string()};
-  o.tokenizer = dir / "tokenizer.json";
-  o.out = dir / "out";
+  BuildOptions o{.inputs = {(dir / "in").string()}, .tokenizer = dir / "tokenizer.json", .out = dir / "out"};
   o.stop = &stop;
   std::thread later([&] {
     while (!fs::exists(journal_path(dir / "out" / ".partial", 0))) std::this_thread::yield();
