@@ -102,6 +102,35 @@ TEST_CASE("unusable arguments and input end with status 2 and name what is wrong
   refused({"eddy-shard", "inspect", i.out}, "there is no such directory");
 }
 
+TEST_CASE("messages name the file and what to do, in words and not in a library's codes") {
+  const Inputs i;
+  const auto told = [&](std::vector<std::string> command, std::vector<std::string> parts) {
+    const RunResult r = run(std::move(command));
+    INFO(r.err);
+    CHECK(r.status == 2);
+    for (const std::string& part : parts) CHECK(has(r.err, part));
+    for (const char* code : {"json.exception", "filesystem error", "std::", "type_error"})
+      CHECK_FALSE(has(r.err, code));
+  };
+  const std::string file = (i.dir / "x.json").string();
+  for (const char* text :
+       {"", "{\"model\": {}", R"({"model": {"type": 1}})", R"({"added_tokens": [1], "model": {}})"}) {
+    write_file(file, text);
+    told({"eddy-shard", "--input", i.in, "--tokenizer", file, "--out", i.out}, {"x.json"});
+    told({"eddy-shard", "tokenize", "--tokenizer", file, "--jsonl", i.in + "/pairs.jsonl"}, {"x.json"});
+  }
+  write_file(file, R"({"abstract": [{"prompt": 1}]})");
+  told(i.command({"--pairs.kinds", "abstract", "--pairs.templates", file}), {"x.json", "abstract"});
+  write_file(file, "[1,");
+  told(i.command({"--decontaminate.files", file}), {"x.json", "line 1"});
+  told({"eddy-shard", "inspect", std::string(300, 'n')}, {"no such directory of shards"});
+  REQUIRE(run(i.command()).status == 0);
+  for (const char* text : {"{}", "[]", R"({"format": "eddy-shard", "schema_version": 1, "tokenizer": {"xxh3": 5}})"}) {
+    write_file(i.dir / "out" / "manifest.json", text);
+    told({"eddy-shard", "inspect", i.out}, {"manifest.json", "make the shards again"});
+  }
+}
+
 TEST_CASE("under mpiexec: one message for all ranks, and shards by both") {
   const Inputs i;
   const RunResult missing =
