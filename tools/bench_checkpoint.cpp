@@ -208,7 +208,8 @@ struct Bench {
     const Aligned block;
     t.dd_write.push_back(seconds(world, [&] { write_like_dd(own, state.bytes(), block); }));
     t.save.push_back(seconds(world, [&] {
-      const double stall = seconds(world, [&] { saver.begin(job("step-00000001", on_gpu)); });
+      const double stall =
+          seconds(world, [&] { saver.begin(job("step-00000001", on_gpu && options.staging.empty())); });
       if (i == 0 && on_gpu) t.first_stall = stall;  // the memory of a GPU's copy is taken now
       saver.wait();
     }));
@@ -278,7 +279,7 @@ nlohmann::ordered_json figures(const Times& t, double bytes) {
 }  // namespace
 
 int bench_checkpoint(const std::vector<std::string>& arguments) {
-  std::string dir = fs::temp_directory_path().string(), size = "1GB", device = "auto";
+  std::string dir = fs::temp_directory_path().string(), size = "1GB", device = "auto", staging;
   int passes = 5;
   bool json = false;
   checkpoint::SaveOptions how;
@@ -293,8 +294,10 @@ int bench_checkpoint(const std::vector<std::string>& arguments) {
   options.add("ranks-per-file", &how.ranks_per_file, "ranks that share a data file", {.min = 1});
   options.add("threads", &how.threads, "threads of a rank that write", {.min = 1});
   options.add("direct", &how.direct, "write with O_DIRECT");
+  options.add("staging", &staging, "the asynchronous save's copy waits in this folder (checkpoint.staging)");
   options.add("json", &json, "print JSON", {.command_line_only = true});
   if (!options.parse(arguments)) return 0;
+  how.staging = staging;
 
   comm::Session session;
   session.set_threads(0);

@@ -376,4 +376,7 @@ TEST_CASE("a fault that cannot be is refused") {
   const auto other = job.start({"--fault.kind=kill", "--fault.where=deleting", "--fault.rank=1"});
   CHECK(other.status == 2);
   CHECK_THAT(other.err, contains_text("fault.rank = 0"));
+  const auto commits = job.start({"--fault.kind=kill", "--fault.where=committing", "--fault.rank=1"});
+  CHECK(commits.status == 2);
+  CHECK_THAT(commits.err, contains_text("fault.rank = 0"));
 }

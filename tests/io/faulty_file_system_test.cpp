@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "io/folder.h"
 #include "refusal.h"
 #include "support.h"
 
@@ -148,4 +149,28 @@ TEST_CASE("what strikes may throw: the operation's failure") {
   CHECK(refusal([&] { files.open(dir / "a"); }, Exit::failed) == "struck");
   CHECK(!fs::exists(dir / "a"));
   CHECK_NOTHROW(files.open(dir / "a"));
+}
+
+TEST_CASE("a replaced folder that cannot be removed does not make its replacement a failure") {
+  const TempDir dir;
+  for (const char* name : {"new", "old"}) {
+    fs::create_directory(dir / name);
+    write_file(dir / name / "f", name);
+  }
+  Struck s(FileFault::io_error, 3);  // exchange, sync of the folder above, then the removals
+  io::commit_folder(s.files, dir / "new", dir / "old");
+  CHECK(lacks(s.operation, {"remove", "new/f"}) == "");
+  CHECK(read_file(dir / "old/f") == "new");
+  CHECK(read_file(dir / "new/f") == "old");  // left, and said so
+}
+
+TEST_CASE("a file that has lost its name is not one of those that can be lost") {
+  const TempDir dir;
+  Struck s(FileFault::lost_file, 1000);
+  const auto file = s.files.open(dir / "a");
+  s.files.remove(dir / "a");
+  file->close();
+  CHECK(s.files.written().empty());
+  CHECK(s.write(dir / "b") == "");
+  CHECK(s.files.written().size() == 1);
 }
