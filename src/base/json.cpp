@@ -55,17 +55,17 @@ class KeyWatch final : public nlohmann::json_sax<J> {
   std::vector<std::set<std::string>> keys_;  // of the objects now open
 };
 
+}  // namespace
+
 /// "[json.exception.parse_error.101] parse error at line 1, column 7: syntax error while parsing value - unexpected end
 /// of input; expected …" without the library's name of it.
-std::string reason_of(const nlohmann::detail::exception& e) {
+std::string json_reason(const nlohmann::detail::exception& e) {
   std::string text = e.what();
   if (const auto end = text.find("] "); text.starts_with('[') && end != std::string::npos) text.erase(0, end + 2);
   constexpr std::string_view kError = "parse error ";
   if (text.starts_with(kError)) text.erase(0, kError.size());
   return text;
 }
-
-}  // namespace
 
 template <class J>
 J parse_json(std::string_view text, const std::string& where) {
@@ -76,7 +76,7 @@ J parse_json(std::string_view text, const std::string& where) {
   } catch (const typename J::exception& e) {
     if (text.empty())
       fail_input("{}: not valid JSON: it is empty; mend it, or take it from where it came again", where);
-    fail_input("{}: not valid JSON {}; mend it, or take it from where it came again", where, reason_of(e));
+    fail_input("{}: not valid JSON {}; mend it, or take it from where it came again", where, json_reason(e));
   }
 }
 template nlohmann::json parse_json<nlohmann::json>(std::string_view, const std::string&);

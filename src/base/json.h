@@ -15,4 +15,8 @@ constexpr int kDeepestJson = 256;
 template <class J>
 J parse_json(std::string_view text, const std::string& where);
 
+/// What the library says of it without its own name for it: "at line 1, column 7: …", "type must be string, but is
+/// number".
+std::string json_reason(const nlohmann::detail::exception& e);
+
 }  // namespace eddy

@@ -180,7 +180,7 @@ Manifest from_text(const std::string& text, const std::string& where) {
                  kSchema);
     return from_json(json, schema);
   } catch (const Json::exception& e) {
-    fail_input("{}: is no checkpoint's manifest: {}", where, e.what());
+    fail_input("{}: is no checkpoint's manifest: {}", where, json_reason(e));
   } catch (const Error& e) {
     if (std::string_view(e.what()).starts_with(where)) throw;
     fail_input("{}: {}", where, e.what());

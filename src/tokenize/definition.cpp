@@ -183,7 +183,7 @@ Definition parse_definition(const std::string& json_text, const std::string& fil
   try {
     return Parser(file).parse(parse_json<json>(json_text, file));
   } catch (const json::exception& e) {
-    fail_input("{}: not a tokenizer.json that Eddy can read: {}", file, e.what());
+    fail_input("{}: not a tokenizer.json that Eddy can read: {}", file, json_reason(e));
   }
 }
 
