@@ -150,30 +150,42 @@ float new_scale(float amax, bool power_of_two) {
   return std::exp2(std::ceil(std::log2(scale)));
 }
 
+/// Up to 128 rows of a matrix with the scales kept: which blocks do not give their values back, or have no usable
+/// scale. Row after row over all blocks, as the values lie in memory; the q of those blocks are to be made anew.
+template <class T>
+std::vector<bool> changed_blocks(const T* in, std::int64_t rows, std::int64_t cols, const float* kept,
+                                 std::uint8_t* q) {
+  std::vector<bool> changed;
+  for (std::int64_t b = 0; b < fp8_blocks(cols); ++b) changed.push_back(!is_usable_scale(kept[b]));
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < cols; c += kFp8Block) {
+      const auto b = static_cast<std::size_t>(c / kFp8Block);
+      if (changed[b]) continue;
+      const std::int64_t w = std::min(kFp8Block, cols - c), at = r * cols + c;
+      multiply(in + at, w, 1 / kept[b], q + at);
+      changed[b] = !gives_back(in + at, q + at, w, kept[b]);
+    }
+  return changed;
+}
+
 template <class T>
 bool quantise_any(const T* in, std::int64_t rows, std::int64_t cols, const QuantiseOptions& how, std::uint8_t* q,
                   float* scales) {
   const std::int64_t across = fp8_blocks(cols);
   bool finite = true;
-  for (std::int64_t r0 = 0; r0 < rows; r0 += kFp8Block)
+  for (std::int64_t r0 = 0; r0 < rows; r0 += kFp8Block) {
+    const std::int64_t h = std::min(kFp8Block, rows - r0), first = r0 / kFp8Block * across;
+    std::vector<bool> changed(static_cast<std::size_t>(across), true);
+    if (how.kept) changed = changed_blocks(in + r0 * cols, h, cols, how.kept + first, q + r0 * cols);
     for (std::int64_t c0 = 0; c0 < cols; c0 += kFp8Block) {
-      const std::int64_t h = std::min(kFp8Block, rows - r0), w = std::min(kFp8Block, cols - c0);
-      const std::int64_t at = r0 / kFp8Block * across + c0 / kFp8Block;
+      const std::int64_t w = std::min(kFp8Block, cols - c0), at = first + c0 / kFp8Block;
+      if (!changed[static_cast<std::size_t>(c0 / kFp8Block)]) {
+        scales[at] = how.kept[at];
+        continue;
+      }
       const auto each_row = [&](auto&& visit) {
         for (std::int64_t r = r0; r < r0 + h; ++r) visit(in + r * cols + c0, q + r * cols + c0);
       };
-      if (how.kept && is_usable_scale(how.kept[at])) {
-        const float scale = how.kept[at], inverse = 1 / scale;
-        bool same = true;
-        for (std::int64_t r = 0; r < h && same; ++r) {
-          const T* values = in + (r0 + r) * cols + c0;
-          std::uint8_t* out = q + (r0 + r) * cols + c0;
-          multiply(values, w, inverse, out);
-          same = gives_back(values, out, w, scale);
-        }
-        scales[at] = scale;
-        if (same) continue;
-      }
       std::uint32_t most = 0;
       each_row([&](const T* values, std::uint8_t*) { most = std::max(most, largest(values, w)); });
       finite = finite && most < 0x7f800000u;
@@ -184,6 +196,7 @@ bool quantise_any(const T* in, std::int64_t rows, std::int64_t cols, const Quant
         divide(values, w, most == 0 ? 1.0f : scale, most < 0x7f800000u, out);
       });
     }
+  }
   return finite;
 }
 
