@@ -271,7 +271,13 @@ void audit_against(const AuditedModel& m, const Contents& reference, int threads
   std::sort(out.findings.begin(), out.findings.end());
 }
 
-void audit_files(const fs::path& folder, int threads, Audited& out) {
+void audit_files(const hf::Folder& model, int threads, Audited& out) {
+  const fs::path& folder = model.path();
+  std::set<std::string> used;
+  for (const auto& [name, t] : model.tensors()) used.insert(fs::path(t.file).filename().string());
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".safetensors" && !used.count(entry.path().filename().string()))
+      out.notes.push_back(fmt::format("{} holds no tensor of the model: no loader reads it", entry.path().string()));
   const fs::path list = folder / kFilesList;
   if (!fs::exists(list)) {
     out.notes.push_back("no hashes of its files are known (eddy-convert writes them with the folders it makes)");

@@ -34,7 +34,8 @@ void audit_against(const AuditedModel& model, const Contents& reference, int thr
 /// A checkpoint's optimizer moments: there, of the parameter's shape, of one another, and of this step. The tensors
 /// that it read whole.
 std::set<std::string> audit_moments(const Contents& checkpoint, int threads, Audited& out);
-/// A folder's files beside the hashes taken when they were written (eddy-files.json).
-void audit_files(const std::filesystem::path& folder, int threads, Audited& out);
+/// A folder's files beside the hashes taken when they were written (eddy-files.json), and weight files that are no part
+/// of the model.
+void audit_files(const hf::Folder& folder, int threads, Audited& out);
 
 }  // namespace eddy::convert

@@ -46,8 +46,9 @@ Checked check_model(const Contents& contents, const std::string& against, int th
 }
 
 Checked check_folder(const std::string& path, const std::string& against, int threads) {
-  Checked out = check_model(Contents(path, Contents::Names::hugging_face), against, threads);
-  audit_files(path, threads, out.audited);
+  const Contents contents(path, Contents::Names::hugging_face);
+  Checked out = check_model(contents, against, threads);
+  audit_files(*contents.folder(), threads, out.audited);
   out.held = "every tensor of the model is there, distinct, finite and at its scale";
   return out;
 }

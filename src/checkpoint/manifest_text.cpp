@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/plain_text.h"
 #include "checkpoint/manifest.h"
 
 namespace eddy::checkpoint {
@@ -190,7 +191,7 @@ Manifest from_text(const std::string& text, const std::string& where) {
                  kSchema);
     return from_json(json, schema);
   } catch (const Json::exception& e) {
-    fail_input("{}: is no checkpoint's manifest: {}", where, e.what());
+    fail_input("{}: is no checkpoint's manifest: {}", where, plain_text(e));
   } catch (const Error& e) {
     if (std::string_view(e.what()).starts_with(where)) throw;
     fail_input("{}: {}", where, e.what());

@@ -4,9 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
+#include "hf/fp8_simd.h"
 
 namespace eddy::hf {
 namespace {
@@ -49,45 +47,8 @@ inline std::uint8_t narrow(float f) {
   return static_cast<std::uint8_t>((magnitude > 0x7f800000u ? 0x7fu : number) | sign);
 }
 
-#ifdef __AVX2__
-/// Multiplying by a power of two changes no digits: (1 + m / 8) * 2^(e - 7) * scale has the digits of
-/// (1 + m / 8) * scale, rounded once. So eight bfloat16 products stand in a register, looked up by the mantissa, and
-/// the exponent is added; eight more are those of e4m3's subnormals. Sixteen elements at a time; tells how many it did.
-/// The scale must be usable: products are then normal numbers.
-std::int64_t scaled_by_table(const std::uint8_t* q, std::int64_t n, float scale, std::uint16_t* out) {
-  alignas(16) std::uint16_t normals[8], subnormals[8];
-  for (std::uint8_t m = 0; m < 8; ++m) {
-    normals[m] = static_cast<std::uint16_t>(round_to_bf16(widen(0x38 | m) * scale) - (7 << 7));
-    subnormals[m] = round_to_bf16(widen(m) * scale);
-  }
-  const auto table = [](const std::uint16_t* t) {
-    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(t)));
-  };
-  const auto all = [](int bits) { return _mm256_set1_epi16(static_cast<short>(bits)); };
-  const __m256i normal = table(normals), subnormal = table(subnormals);
-  std::int64_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const __m256i x = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(q + i)));
-    const __m256i mantissa = _mm256_and_si256(x, all(7)), exponent = _mm256_and_si256(x, all(0x78));
-    // bytes 2m and 2m + 1 of the tables
-    const __m256i where = _mm256_add_epi16(_mm256_mullo_epi16(mantissa, all(0x0202)), all(0x0100));
-    __m256i y = _mm256_add_epi16(_mm256_shuffle_epi8(normal, where), _mm256_slli_epi16(exponent, 4));
-    y = _mm256_blendv_epi8(y, _mm256_shuffle_epi8(subnormal, where),
-                           _mm256_cmpeq_epi16(exponent, _mm256_setzero_si256()));
-    y = _mm256_blendv_epi8(y, all(0x7fc0), _mm256_cmpeq_epi16(_mm256_and_si256(x, all(0x7f)), all(0x7f)));
-    y = _mm256_or_si256(y, _mm256_slli_epi16(_mm256_and_si256(x, all(0x80)), 8));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), y);
-  }
-  return i;
-}
-#else
-std::int64_t scaled_by_table(const std::uint8_t*, std::int64_t, float, std::uint16_t*) {
-  return 0;
-}
-#endif
-
 void scaled(const std::uint8_t* __restrict q, std::int64_t n, float scale, std::uint16_t* __restrict out) {
-  for (std::int64_t i = is_usable_scale(scale) ? scaled_by_table(q, n, scale, out) : 0; i < n; ++i)
+  for (std::int64_t i = is_usable_scale(scale) ? simd::dequantise(q, n, scale, out) : 0; i < n; ++i)
     out[i] = round_to_bf16(widen(q[i]) * scale);
 }
 void scaled(const std::uint8_t* __restrict q, std::int64_t n, float scale, float* __restrict out) {
@@ -121,13 +82,7 @@ inline float as_float(float value) {
   return value;
 }
 
-/// Up to 128 values as float32.
-template <class T>
-void load(const T* __restrict in, std::int64_t n, float* __restrict out) {
-  for (std::int64_t i = 0; i < n; ++i) out[i] = as_float(in[i]);
-}
-
-/// The bits of the largest magnitude: above 0x7f7fffff for NaN and infinity.
+/// The bits, as float32, of the largest magnitude: above 0x7f7fffff for NaN and infinity.
 std::uint32_t largest(const float* __restrict values, std::int64_t n) {
   std::uint32_t most = 0;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -136,23 +91,55 @@ std::uint32_t largest(const float* __restrict values, std::int64_t n) {
   }
   return most;
 }
+std::uint32_t largest(const std::uint16_t* __restrict values, std::int64_t n) {
+  std::uint16_t most = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto magnitude = static_cast<std::uint16_t>(values[i] & 0x7fff);
+    most = magnitude > most ? magnitude : most;
+  }
+  return static_cast<std::uint32_t>(most) << 16;
+}
 
-void divide(const float* __restrict values, std::int64_t n, float scale, std::uint8_t* __restrict q) {
-  for (std::int64_t i = 0; i < n; ++i) q[i] = narrow(values[i] / scale);
+/// How many of a row's first elements the vector loops have done.
+std::int64_t divide_vectors(const std::uint16_t* in, std::int64_t n, float scale, std::uint8_t* q) {
+  return simd::divide(in, n, scale, q);
+}
+std::int64_t divide_vectors(const float*, std::int64_t, float, std::uint8_t*) {
+  return 0;
+}
+std::int64_t multiply_vectors(const std::uint16_t* in, std::int64_t n, float inverse, std::uint8_t* q) {
+  return simd::multiply(in, n, inverse, q);
+}
+std::int64_t multiply_vectors(const float*, std::int64_t, float, std::uint8_t*) {
+  return 0;
+}
+
+template <class T>
+void divide(const T* __restrict values, std::int64_t n, float scale, bool finite, std::uint8_t* __restrict q) {
+  for (std::int64_t i = finite ? divide_vectors(values, n, scale, q) : 0; i < n; ++i)
+    q[i] = narrow(as_float(values[i]) / scale);
 }
 
 /// q of values that may be products of this scale: were they, their quotient is within 2^-8 of e4m3's number, and the
 /// next one 2^-4 away, so that a factor instead of a division finds it.
-void multiply(const float* __restrict values, std::int64_t n, float inverse, std::uint8_t* __restrict q) {
-  for (std::int64_t i = 0; i < n; ++i) q[i] = narrow(values[i] * inverse);
+template <class T>
+void multiply(const T* __restrict values, std::int64_t n, float inverse, std::uint8_t* __restrict q) {
+  for (std::int64_t i = multiply_vectors(values, n, inverse, q); i < n; ++i)
+    q[i] = narrow(as_float(values[i]) * inverse);
 }
 
 /// Does dequantising give these values, bit for bit?
-bool gives_back(const float* __restrict values, const std::uint8_t* q, std::int64_t n, float scale) {
+template <class T>
+bool gives_back(const T* __restrict values, const std::uint8_t* q, std::int64_t n, float scale) {
   std::uint16_t again[kFp8Block];
   scaled(q, n, scale, again);
   std::uint32_t others = 0;
-  for (std::int64_t i = 0; i < n; ++i) others |= (static_cast<std::uint32_t>(again[i]) << 16) ^ bits_of(values[i]);
+  for (std::int64_t i = 0; i < n; ++i) {
+    if constexpr (sizeof(T) == 2)
+      others |= again[i] ^ values[i];
+    else
+      others |= (static_cast<std::uint32_t>(again[i]) << 16) ^ bits_of(values[i]);
+  }
   return others == 0;
 }
 
@@ -163,40 +150,53 @@ float new_scale(float amax, bool power_of_two) {
   return std::exp2(std::ceil(std::log2(scale)));
 }
 
+/// Up to 128 rows of a matrix with the scales kept: which blocks do not give their values back, or have no usable
+/// scale. Row after row over all blocks, as the values lie in memory; the q of those blocks are to be made anew.
+template <class T>
+std::vector<bool> changed_blocks(const T* in, std::int64_t rows, std::int64_t cols, const float* kept,
+                                 std::uint8_t* q) {
+  std::vector<bool> changed;
+  for (std::int64_t b = 0; b < fp8_blocks(cols); ++b) changed.push_back(!is_usable_scale(kept[b]));
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < cols; c += kFp8Block) {
+      const auto b = static_cast<std::size_t>(c / kFp8Block);
+      if (changed[b]) continue;
+      const std::int64_t w = std::min(kFp8Block, cols - c), at = r * cols + c;
+      multiply(in + at, w, 1 / kept[b], q + at);
+      changed[b] = !gives_back(in + at, q + at, w, kept[b]);
+    }
+  return changed;
+}
+
 template <class T>
 bool quantise_any(const T* in, std::int64_t rows, std::int64_t cols, const QuantiseOptions& how, std::uint8_t* q,
                   float* scales) {
-  alignas(64) float block[kFp8Block * kFp8Block];
   const std::int64_t across = fp8_blocks(cols);
   bool finite = true;
-  for (std::int64_t r0 = 0; r0 < rows; r0 += kFp8Block)
+  for (std::int64_t r0 = 0; r0 < rows; r0 += kFp8Block) {
+    const std::int64_t h = std::min(kFp8Block, rows - r0), first = r0 / kFp8Block * across;
+    std::vector<bool> changed(static_cast<std::size_t>(across), true);
+    if (how.kept) changed = changed_blocks(in + r0 * cols, h, cols, how.kept + first, q + r0 * cols);
     for (std::int64_t c0 = 0; c0 < cols; c0 += kFp8Block) {
-      const std::int64_t h = std::min(kFp8Block, rows - r0), w = std::min(kFp8Block, cols - c0);
-      const std::int64_t at = r0 / kFp8Block * across + c0 / kFp8Block;
-      for (std::int64_t r = 0; r < h; ++r) load(in + (r0 + r) * cols + c0, w, block + r * kFp8Block);
-      const auto each_row = [&](auto&& visit) {
-        for (std::int64_t r = 0; r < h; ++r) visit(block + r * kFp8Block, q + (r0 + r) * cols + c0);
-      };
-      if (how.kept && is_usable_scale(how.kept[at])) {
-        const float scale = how.kept[at], inverse = 1 / scale;
-        bool same = true;
-        for (std::int64_t r = 0; r < h && same; ++r) {
-          const float* values = block + r * kFp8Block;
-          std::uint8_t* out = q + (r0 + r) * cols + c0;
-          multiply(values, w, inverse, out);
-          same = gives_back(values, out, w, scale);
-        }
-        scales[at] = scale;
-        if (same) continue;
+      const std::int64_t w = std::min(kFp8Block, cols - c0), at = first + c0 / kFp8Block;
+      if (!changed[static_cast<std::size_t>(c0 / kFp8Block)]) {
+        scales[at] = how.kept[at];
+        continue;
       }
+      const auto each_row = [&](auto&& visit) {
+        for (std::int64_t r = r0; r < r0 + h; ++r) visit(in + r * cols + c0, q + r * cols + c0);
+      };
       std::uint32_t most = 0;
-      each_row([&](const float* values, std::uint8_t*) { most = std::max(most, largest(values, w)); });
+      each_row([&](const T* values, std::uint8_t*) { most = std::max(most, largest(values, w)); });
       finite = finite && most < 0x7f800000u;
       // an all-zero block that had a scale of its own keeps it, whatever that is
       const float scale = most == 0 && how.kept ? how.kept[at] : new_scale(float_of(most), how.power_of_two);
       scales[at] = scale;
-      each_row([&](const float* values, std::uint8_t* out) { divide(values, w, most == 0 ? 1.0f : scale, out); });
+      each_row([&](const T* values, std::uint8_t* out) {
+        divide(values, w, most == 0 ? 1.0f : scale, most < 0x7f800000u, out);
+      });
     }
+  }
   return finite;
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/plain_text.h"
 
 namespace eddy::train {
 
@@ -17,7 +18,7 @@ void on_rank_0(comm::Communicator& world, const std::function<void()>& work) {
       message = e.what();
     } catch (const std::exception& e) {
       outcome[0] = static_cast<std::int64_t>(Exit::failed);
-      message = e.what();
+      message = plain_text(e);
     }
     outcome[1] = static_cast<std::int64_t>(message.size());
   }

@@ -51,6 +51,13 @@ TEST_CASE("model folders that cannot be used") {
   write_file(file, good);
   write_file(in / "config.json", "{\"hidden_size\": ");
   CHECK(from({"config.json"}) == "");
+  for (const char* q : {"3", "[]", "{\"quant_method\": 3}", "{\"weight_block_size\": [128, 128], \"scale_fmt\": 3}"}) {
+    CAPTURE(q);
+    write_file(in / "config.json", "{\"quantization_config\": " + std::string(q) + "," + config.substr(1));
+    CHECK(from({"config.json", "quantization_config"}) == "");
+  }
+  write_file(in / "config.json", "{\"quantization_config\": null," + config.substr(1));
+  CHECK(converts({"from-hf", "--in", in, "--out", dir / "null"}) == "");
   std::string wider = config;
   wider.replace(wider.find("\"hidden_size\": 32"), 17, "\"hidden_size\": 33");
   write_file(in / "config.json", wider);

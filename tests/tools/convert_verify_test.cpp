@@ -216,7 +216,11 @@ TEST_CASE("files altered after they were written, kept scales damaged") {
   write_file(file, bad);
   CHECK(finds({b}, {file.string(), "altered"}) == "");
   write_file(file, good);
-  CHECK(convert({"verify", b}).status == 0);
+  write_file(b / "model-00007-of-000009.safetensors", "of another conversion");
+  const RunResult stray = convert({"verify", b});
+  CHECK(stray.status == 0);
+  CHECK(lacks(stray.err, {"model-00007-of-000009.safetensors", "no tensor of the model"}) == "");
+  fs::remove(b / "model-00007-of-000009.safetensors");
   std::string scales = read_file(b / hf::kScalesFile);
   scales[scales.size() - 2] ^= 1;
   write_file(b / hf::kScalesFile, scales);
