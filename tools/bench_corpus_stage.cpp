@@ -106,9 +106,10 @@ class Meter {
 /// A folder that all ranks know, removed at the end by rank 0.
 class SharedFolder {
  public:
-  explicit SharedFolder(comm::Communicator& world) : world_(world) {
-    char name[256] = {};
-    const std::string pattern = (fs::temp_directory_path() / "eddy-bench-corpus-XXXXXX").string();
+  SharedFolder(comm::Communicator& world, const fs::path& in) : world_(world) {
+    char name[1024] = {};
+    const std::string pattern = (in / "eddy-bench-corpus-XXXXXX").string();
+    if (pattern.size() >= sizeof name) fail_input("{}: too long a name", pattern);
     std::strncpy(name, pattern.c_str(), sizeof name - 1);
     if (world.rank() == 0 && !mkdtemp(name)) fail_run("cannot make a folder like {}", pattern);
     world.broadcast(name, sizeof name, Dtype::u8, 0);
@@ -229,7 +230,7 @@ void print_memory(const std::vector<Spent>& all, const std::vector<Spent>& grown
 int bench_corpus_stage(const std::vector<std::string>& arguments) {
   std::uint64_t documents = 2000, words = 5000, growth = 1, shard_tokens = std::uint64_t{2} << 20,
                 keys_at_once = shard::BuildOptions().keys_at_once;
-  std::string tokenizer, input;
+  std::string tokenizer, input, where = fs::temp_directory_path().string();
   bool json = false;
   Options options("eddy-bench corpus-stage",
                   "[--input PATH] [--tokenizer FILE] [--growth N] [--json]   (under mpiexec -n N)",
@@ -241,6 +242,10 @@ int bench_corpus_stage(const std::vector<std::string>& arguments) {
   options.add("words", &words, "words of each", {.min = 1});
   options.add("growth", &growth, "also so many times as many made-up documents, on all ranks, for the memory",
               {.min = 1});
+  options.add(
+      "folder", &where,
+      "where documents and shards lie for the time; on a disk its syncs are measured, which ranks of one machine "
+      "share: /dev/shm shows the ranks' own work");
   options.add("shard-tokens", &shard_tokens, "tokens a shard: few, so that there are shards for all ranks", {.min = 1});
   options.add("keys-at-once", &keys_at_once,
               "keys of duplicates that a rank holds, of 16 bytes: fewer for the memory of "
@@ -253,7 +258,7 @@ int bench_corpus_stage(const std::vector<std::string>& arguments) {
   comm::Session session;
   session.set_timeout(0);
   comm::Communicator& world = session.world();
-  const SharedFolder folder(world);
+  const SharedFolder folder(world, where);
   const auto made = [&](const char* name, std::uint64_t n) {
     if (world.rank() == 0) write_documents(folder.path() / name, n, words);
     world.barrier();

@@ -32,6 +32,7 @@ std::uint64_t SpillWriter::append(std::span<const std::uint32_t> ids) {
 }
 
 void SpillWriter::flush() {
+  const std::uint64_t begin = written_;
   const char* at = reinterpret_cast<const char*>(buffer_.data());
   for (std::size_t left = buffer_.size() * sizeof(std::uint32_t); left > 0;) {
     const ssize_t n = ::write(file_.get(), at, left);
@@ -42,6 +43,10 @@ void SpillWriter::flush() {
     written_ += static_cast<std::uint64_t>(n);
   }
   buffer_.clear();
+  // Begins to bring them to the disk beside the work, so that sync() waits for the last ones only. Where a file system
+  // cannot, it waits for all.
+  (void)::sync_file_range(file_.get(), static_cast<off_t>(begin), static_cast<off_t>(written_ - begin),
+                          SYNC_FILE_RANGE_WRITE);
 }
 
 void SpillWriter::sync() {

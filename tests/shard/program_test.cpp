@@ -317,7 +317,7 @@ TEST_CASE("two at a time do not write into one directory") {
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
-  while (!fs::exists(i.out + ".lock")) ::usleep(200);
+  for (int looks = 0; !fs::exists(i.out + "/.partial/run") && looks < 100000; ++looks) ::usleep(200);
   ::kill(killed, SIGKILL);
   REQUIRE(::waitpid(killed, &status, 0) == killed);
   REQUIRE(fs::exists(i.out + ".lock"));
