@@ -19,7 +19,7 @@ class Child {
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   bool running();
-  int wait(int timeout_s = 100);  ///< exit status; 124 after the time-out, 128 + signal where one ended it
+  int wait(int timeout_s = 180);  ///< exit status; 124 after the time-out, 128 + signal where one ended it
   void signal(int number) const;
   void kill_all();  ///< SIGKILL to it and everything it started, at once
 
