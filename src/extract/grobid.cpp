@@ -98,6 +98,8 @@ string trimmed(string s) {
 
 }  // namespace
 
+GrobidOptions::GrobidOptions() = default;
+
 Grobid::Grobid(const GrobidOptions& options, const std::atomic<bool>* stop) : options_(options), stop_(stop) {
   while (options_.url.ends_with('/')) options_.url.pop_back();
   if (net::host_of(options_.url).empty() || options_.url.find("://") == string::npos)

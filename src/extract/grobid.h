@@ -10,7 +10,7 @@
 namespace eddy::extract {
 
 struct GrobidOptions {
-  GrobidOptions() {}  // NOLINT: as an aggregate within one g++ 12 takes `url` for uninitialised
+  GrobidOptions();          ///< out of line: g++ 12 takes an aggregate's `url` for uninitialised
   std::string url;          ///< "http://host:8070"; empty: no GROBID
   double seconds = 300;     ///< a document
   double patience_s = 600;  ///< how long a server that is busy or gone is waited for
