@@ -93,3 +93,27 @@ wait_job() {
   echo "job $1 did not end in $2 s: $(job_field "$1" JobState) $(job_field "$1" Reason)"
   return 1
 }
+
+# begin_test PROGRAM: skips where there is no SLURM; else goes to a folder $d, gone at the end.
+begin_test() {
+  have_slurm || exit 77
+  program=$1
+  d=$(mktemp -d /tmp/eddy-slurm-XXXXXX)
+  trap 'stop_cluster "$d"; rm -rf "$d"' EXIT
+  cd "$d" || exit 1
+}
+
+fail() { # shows the logs of the program's jobs
+  echo "FAILED: $*"
+  cat "$d/$program"-*.log 2> /dev/null
+  exit 1
+}
+
+# expect_two_attempts JOB: it was stopped by USR1, requeued, and has come to its end.
+expect_two_attempts() {
+  wait_job "$1" 200 || fail "the job did not end"
+  [[ $(job_field "$1" JobState) == COMPLETED ]] || fail "the job ended as $(job_field "$1" JobState)"
+  [[ $(job_field "$1" Restarts) == 1 ]] || fail "$(job_field "$1" Restarts) restarts, not 1"
+  grep -q 'ranks ended with status 75' "$d/$program"-*.log || fail "the first attempt did not end with status 75"
+  grep -q 'attempt 2: ranks ended with status 0' "$d/$program"-*.log || fail "the second attempt did not end with status 0"
+}

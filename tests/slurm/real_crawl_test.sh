@@ -5,17 +5,9 @@
 set -u
 here=$(dirname "$(readlink -f "$0")")
 . "$here/cluster.sh"
-have_slurm || exit 77
 source_dir=$1 bin=$2
-d=$(mktemp -d /tmp/eddy-slurm-XXXXXX)
+begin_test eddy-crawl
 trap 'kill "$server" 2> /dev/null; stop_cluster "$d"; rm -rf "$d"' EXIT
-cd "$d" || exit 1
-
-fail() {
-  echo "FAILED: $*"
-  cat "$d"/eddy-crawl-*.log 2> /dev/null
-  exit 1
-}
 "$bin/../tests/crawl-test-server" "$d/port" "$d/log" 60 none &
 server=$!
 for ((i = 0; i < 400; ++i)); do
@@ -36,11 +28,7 @@ job=$(EDDY_CRAWL=$bin/eddy-crawl sbatch --parsable --ntasks=4 --mem-per-cpu=100M
   "$source_dir/jobs/slurm/crawl.sbatch" "$d/store" "${options[@]}") || fail "not submitted"
 for ((i = 0; i < 2400 && $(asked) < questions + questions / 3; ++i)); do sleep 0.05; done
 scancel -b -s USR1 "$job"
-wait_job "$job" 200 || fail "the job did not end"
-[[ $(job_field "$job" JobState) == COMPLETED ]] || fail "the job ended as $(job_field "$job" JobState)"
-[[ $(job_field "$job" Restarts) == 1 ]] || fail "$(job_field "$job" Restarts) restarts, not 1"
-grep -q 'ranks ended with status 75' "$d"/eddy-crawl-*.log || fail "the first attempt did not end with status 75"
-grep -q 'attempt 2: ranks ended with status 0' "$d"/eddy-crawl-*.log || fail "the second attempt did not end with status 0"
+expect_two_attempts "$job"
 cmp -s "$d/undisturbed/papers.jsonl" "$d/store/papers.jsonl" || fail "the papers are not those of an undisturbed crawl"
 [[ $(asked) -eq $((2 * questions)) ]] || fail "$(($(asked) - questions)) questions, not $questions: some were asked twice"
 # A crawl that reaches nothing fails, and is not tried again.

@@ -4,17 +4,8 @@
 set -u
 here=$(dirname "$(readlink -f "$0")")
 . "$here/cluster.sh"
-have_slurm || exit 77
 source_dir=$1 bin=$2
-d=$(mktemp -d /tmp/eddy-slurm-XXXXXX)
-trap 'stop_cluster "$d"; rm -rf "$d"' EXIT
-cd "$d" || exit 1
-
-fail() {
-  echo "FAILED: $*"
-  cat "$d"/eddy-shard-*.log 2> /dev/null
-  exit 1
-}
+begin_test eddy-shard
 # Some seconds of work: 24 MB of words that no two lines share.
 mkdir in
 awk 'BEGIN { srand(7); for (f = 0; f < 12; ++f) { name = sprintf("in/%02d.jsonl", f)
@@ -31,12 +22,8 @@ for ((i = 0; i < 2400; ++i)); do
   sleep 0.05
 done
 scancel -b -s USR1 "$job"
-wait_job "$job" 200 || fail "the job did not end"
-[[ $(job_field "$job" JobState) == COMPLETED ]] || fail "the job ended as $(job_field "$job" JobState)"
-[[ $(job_field "$job" Restarts) == 1 ]] || fail "$(job_field "$job" Restarts) restarts, not 1"
-grep -q 'ranks ended with status 75' "$d"/eddy-shard-*.log || fail "the first attempt did not end with status 75"
+expect_two_attempts "$job"
 grep -q 'goes on from an interrupted build' "$d"/eddy-shard-*.log || fail "the second attempt began anew"
-grep -q 'attempt 2: ranks ended with status 0' "$d"/eddy-shard-*.log || fail "the second attempt did not end with status 0"
 "$bin/eddy-shard" "${options[@]}" --out "$d/alone" 2> alone.log || fail "no shards without SLURM: $(cat alone.log)"
 diff -r "$d/shards" "$d/alone" > different || fail "the shards differ: $(cat different)"
 # What cannot be used is not tried again.

@@ -4,17 +4,8 @@
 set -u
 here=$(dirname "$(readlink -f "$0")")
 . "$here/cluster.sh"
-have_slurm || exit 77
 source_dir=$1 bin=$2
-d=$(mktemp -d /tmp/eddy-slurm-XXXXXX)
-trap 'stop_cluster "$d"; rm -rf "$d"' EXIT
-cd "$d" || exit 1
-
-fail() {
-  echo "FAILED: $*"
-  cat "$d"/eddy-train-*.log 2> /dev/null
-  exit 1
-}
+begin_test eddy-train
 # Documents of which a tokenizer and shards are made in a second.
 for i in $(seq 400); do
   echo "{\"text\": \"document $i: $(seq -s ' ' "$i" $((i + 40)))\"}"
@@ -45,11 +36,7 @@ lines() { cat "$d/run/metrics.jsonl" 2> /dev/null | wc -l; }
 for ((i = 0; i < 1200 && $(lines) < 5; ++i)); do sleep 0.1; done
 [[ $(lines) -ge 5 ]] || fail "no step was done"
 scancel -b -s USR1 "$job"
-wait_job "$job" 200 || fail "the job did not end"
-[[ $(job_field "$job" JobState) == COMPLETED ]] || fail "the job ended as $(job_field "$job" JobState)"
-[[ $(job_field "$job" Restarts) == 1 ]] || fail "$(job_field "$job" Restarts) restarts, not 1"
-grep -q 'ranks ended with status 75' "$d"/eddy-train-*.log || fail "the first attempt did not end with status 75"
-grep -q 'ranks ended with status 0' "$d"/eddy-train-*.log || fail "the second attempt did not end with status 0"
+expect_two_attempts "$job"
 # Every step once, in order: the second attempt went on where the first had stopped.
 sed -n 's/.*"step": *\([0-9]*\).*/\1/p' "$d/run/metrics.jsonl" | cmp -s - <(seq "$steps") ||
   fail "the steps of metrics.jsonl are not 1 to $steps"
