@@ -117,9 +117,10 @@ void Head::show() {
       rates += fmt::format("{}{} {:.2g}/s", rates.empty() ? " · " : ", ", channel, rate);
     if (rate > 0) eta = std::max(eta, static_cast<double>(t.asked - t.answered) / rate);
   }
+  const std::string left = eta == 0 && desk_.waiting() > 0 ? "unknown" : duration(eta);
   log::info("level {}, {} papers · queue {}, done {}, failed {}{}{}{} · ETA {}", std::max(0, walk_.level() - 1),
             walk_.taken(), desk_.waiting(), done, failed, why, why.empty() ? "" : ")", rates,
-            walk_.done() ? "none" : duration(eta) + (walk_.level() <= options_.depth ? " and further levels" : ""));
+            walk_.done() ? "none" : left + (walk_.level() <= options_.depth ? " and further levels" : ""));
 }
 
 std::string Head::failure() const {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/units.h"
 #include "extract/tei.h"
 #include "net/client.h"
@@ -194,11 +195,16 @@ ArticleOutcome Grobid::read(string_view pdf) {
           "from there when it answers again (fewer ranks, or more of its engines, where it is busy)",
           options_.url, duration(net::now() - away_since), m.reason);
     }
-    if (m.of == Meaning::later && busy++ == 0) away_since = net::now();
+    if (m.of == Meaning::later && busy++ == 0) {
+      away_since = net::now();
+      log::warning("the GROBID server at {} is busy or gone ({}): it is waited for, up to {}", options_.url, m.reason,
+                   duration(options_.patience_s));
+    }
     const auto header = a.headers.find("retry-after");
     const double asked = header == a.headers.end() ? 0 : net::retry_after(header->second, net::now()).value_or(0);
-    wait(std::max(std::min(asked, options_.patience_s),
-                  net::backoff(rules, m.of == Meaning::later ? busy : failed, xxh3(pdf))));
+    const double left = m.of == Meaning::later ? away_since + options_.patience_s - net::now() : options_.patience_s;
+    const double pause = std::max(asked, net::backoff(rules, m.of == Meaning::later ? busy : failed, xxh3(pdf)));
+    wait(std::min(pause, std::max(left, 0.0)));
   }
 }
 

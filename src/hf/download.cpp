@@ -86,9 +86,13 @@ std::string escaped(const std::string& path) {
 /// A relative path that stays below the folder.
 void check_path(const std::string& path, const std::string& where) {
   const fs::path p(path);
-  bool bad = path.empty() || p.is_absolute() || path.find('\0') != std::string::npos;
+  const auto control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  std::string shown = path;
+  std::replace_if(shown.begin(), shown.end(), control, '?');
+  if (shown != path) fail_input("{}: lists a file '{}' with control characters in its name", where, shown);
+  bool bad = path.empty() || p.is_absolute();
   for (const fs::path& part : p) bad = bad || part == ".." || part == "." || part.empty();
-  if (bad) fail_input("{}: lists a file '{}', which would lie outside the folder", where, path);
+  if (bad) fail_input("{}: lists a file '{}', which would lie outside the folder", where, shown);
 }
 
 /// One entry of the hub's list. Throws Error (status 2) for what is not of the form a hub gives.

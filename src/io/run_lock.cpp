@@ -95,11 +95,9 @@ RunLock::RunLock(fs::path file, const ProcessId& self, std::chrono::milliseconds
                            : !earlier_attempt && holder.age < std::chrono::duration<double>(kStale).count();
     if (live || attempt > 10)
       fail_input(
-          "{} is in use by a live run ({}; lock file {}). Wait until it has ended, or give another folder. The lock "
-          "of a run "
-          "that died on another host is taken over when its heartbeat is {} old",
-          file_.parent_path().string(), holder.described(), file_.string(),
-          duration(std::chrono::duration<double>(kStale).count()));
+          "what {} guards is in use by a live run ({}). Wait until it has ended, or give another folder. The lock of a "
+          "run that died on another host is taken over when its heartbeat is {} old",
+          file_.string(), holder.described(), duration(std::chrono::duration<double>(kStale).count()));
     log::info("{}: taking over the lock of a run that ended without removing it ({})", file_.string(),
               holder.described());
     take_over(seen);

@@ -31,6 +31,25 @@ std::string content(const fs::path& file) {
   return fs::exists(file, none) ? io::read_file(file) : "";
 }
 
+/// What a broken run leaves says by its `run` file that it is one; an empty folder was about to.
+void require_left_over(const fs::path& folder) {
+  std::error_code none;
+  const auto status = fs::symlink_status(folder, none);
+  if (!fs::exists(status)) return;
+  if (fs::is_directory(status) && (fs::exists(folder / kRun, none) || fs::is_empty(folder, none))) return;
+  fail_input("{}: it is not what a run of eddy-shard leaves there; move or remove it", folder.string());
+}
+
+/// `run` goes last: a kill on the way leaves what is known again.
+void remove_left_over(const fs::path& folder) {
+  std::error_code none;
+  std::vector<fs::path> entries;
+  for (const auto& entry : fs::directory_iterator(folder, none))
+    if (entry.path().filename() != kRun) entries.push_back(entry.path());
+  for (const fs::path& entry : entries) fs::remove_all(entry, none);
+  fs::remove_all(folder, none);
+}
+
 /// Files that a build makes beside the sets.
 bool is_list_name(const std::string& name) {
   return name == "manifest.jsonl" || name == "rejected.jsonl" ||
@@ -77,6 +96,11 @@ OutputDirectory::OutputDirectory(fs::path dir, bool overwrite, const std::string
     keep_ = !ours;  // what another build has begun is left to it
     return;
   }
+  if (!overwrite && fs::exists(dir_ / kBuildName, error))
+    fail_input(
+        "--out {}: it holds a complete build by another command, or of options, inputs or a tokenizer that have "
+        "changed since: choose another directory, or give --overwrite to replace it",
+        dir_.string());
   if (!overwrite)
     for (const auto& entry : fs::directory_iterator(dir_, error))
       if (entry.path().filename() != ".partial")
@@ -86,7 +110,8 @@ OutputDirectory::OutputDirectory(fs::path dir, bool overwrite, const std::string
             dir_.string(), entry.path().filename().string());
   state_ = ours ? State::resumed : State::fresh;
   if (ours) return;
-  fs::remove_all(from, error);  // what a killed run of another kind left
+  require_left_over(from);
+  remove_left_over(from);
   fs::create_directory(from, error);
   if (error) fail_input("--out {}: cannot be written: {}", dir_.string(), error.message());
   io::write_file(from / kRun, fingerprint);
@@ -94,8 +119,8 @@ OutputDirectory::OutputDirectory(fs::path dir, bool overwrite, const std::string
 
 OutputDirectory::~OutputDirectory() {
   if (keep_) return;
+  remove_left_over(partial(dir_));
   std::error_code ignored;
-  fs::remove_all(partial(dir_), ignored);
   if (made_) fs::remove(dir_, ignored);  // fails, as it should, when it holds something
 }
 

@@ -172,6 +172,9 @@ TEST_CASE("lists that are none, or lead out of the folder") {
     hub.extra_always = true;
     CHECK(lacks(refused(path), {"'" + path + "'", "outside the folder"}) == "");
   }
+  for (const std::string& path :
+       {std::string("a\x1b[31mred"), std::string("a\0b", 3), std::string("a\nb"), std::string("\x7f")})
+    CHECK(lacks(refused(path), {"control characters", "?"}) == "");
   CHECK(lacks(refused("config.json"), {"'config.json'", "twice"}) == "");
   CHECK(lacks(refused("config.json.partial"), {"'config.json.partial'", "twice"}) == "");
   hub.extra_always = false;

@@ -197,7 +197,8 @@ TEST_CASE("overwriting replaces an earlier build's files and no others") {
   if (world().rank() == 0) {
     write_file(dir / "out" / "notes.txt", "mine");
     fs::create_directories(dir / "out" / ".partial");
-    write_file(dir / "out" / ".partial" / "spill-00000", "of a run that was killed");
+    write_file(dir / "out" / ".partial" / "run", "of a run that was killed");
+    write_file(dir / "out" / ".partial" / "spill-00000", "its texts");
   }
   world().barrier();
   o.overwrite = true;

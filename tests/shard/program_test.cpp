@@ -234,9 +234,25 @@ TEST_CASE("the same command again says that it is complete; another is refused")
   CHECK(read_file(i.dir / "out" / "manifest.json") == manifest);
   const RunResult other = run(i.command({"--shard-tokens", "7"}));
   CHECK(other.status == 2);
+  CHECK(has(other.err, "a complete build by another command"));
   CHECK(has(other.err, "give --overwrite"));
   write_file(i.dir / "in" / "b.md", "another document of the sums");
   CHECK(run(i.command()).status == 2);  // other input
+}
+
+TEST_CASE("what another program keeps in .partial stays there") {
+  const Inputs i;
+  const fs::path mine = fs::path(i.out) / ".partial" / "mine";
+  fs::create_directories(mine.parent_path());
+  write_file(mine, "precious");
+  for (const auto& more : {std::vector<std::string>{}, {"--overwrite"}}) {
+    const RunResult refused = run(i.command(more));
+    CHECK(refused.status == 2);
+    CHECK(has(refused.err, ".partial: it is not what a run of eddy-shard leaves there"));
+    CHECK(read_file(mine) == "precious");
+  }
+  fs::remove(mine);
+  CHECK(run(i.command()).status == 0);  // an empty one is what a run killed at its beginning leaves
 }
 
 TEST_CASE("a fold without folds is refused") {
