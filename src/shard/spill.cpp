@@ -59,21 +59,24 @@ void SpillWriter::close() {
   if (file_.reset() != 0) fail_run("cannot write {}: {}", path_.string(), std::strerror(errno));
 }
 
-std::span<const std::uint32_t> SpillReader::tokens(const DocumentRecord& r) {
-  const fs::path path = spill_path(folder_, r.spill);
-  auto found = files_.find(r.spill);
-  if (found == files_.end())
-    found = files_.emplace(r.spill, io::Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC))).first;
-  ids_.resize(r.tokens);
-  char* to = reinterpret_cast<char*>(ids_.data());
-  for (std::size_t done = 0, bytes = ids_.size() * sizeof(std::uint32_t); done < bytes;) {
-    const ssize_t n = ::pread(found->second.get(), to + done, bytes - done, static_cast<off_t>(r.offset + done));
+void read_written(const io::Descriptor& file, const fs::path& path, std::uint64_t offset, std::span<std::byte> to) {
+  for (std::size_t done = 0; done < to.size();) {
+    const ssize_t n = ::pread(file.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0)
       fail_run("{}: shorter than what was written to it: is --out on a file system that all ranks share?",
                path.string());
     done += static_cast<std::size_t>(n);
   }
+}
+
+std::span<const std::uint32_t> SpillReader::tokens(const DocumentRecord& r) {
+  const fs::path path = spill_path(folder_, r.spill);
+  auto found = files_.find(r.spill);
+  if (found == files_.end())
+    found = files_.emplace(r.spill, io::Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC))).first;
+  ids_.resize(r.tokens);
+  read_written(found->second, path, r.offset, std::as_writable_bytes(std::span(ids_)));
   return ids_;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 // Tokenized documents on disk between the two passes of a build: the ids of one after the other, nothing else.
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -12,6 +13,10 @@
 namespace eddy::shard {
 
 std::filesystem::path spill_path(const std::filesystem::path& folder, std::uint32_t number);
+
+/// Fills `to` with what a rank wrote to the file from `offset` on. Throws Error (status 1) where it is shorter.
+void read_written(const io::Descriptor& file, const std::filesystem::path& path, std::uint64_t offset,
+                  std::span<std::byte> to);
 
 class SpillWriter {
  public:

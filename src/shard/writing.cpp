@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "io/file.h"
 #include "shard/format.h"
 #include "shard/gather.h"
+#include "shard/spill.h"
 #include "shard/writer.h"
 
 namespace eddy::shard {
@@ -28,16 +28,7 @@ std::vector<DocumentRecord> read_plan(const fs::path& folder, const PlannedShard
   const fs::path path = folder / kPlan;
   const io::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::vector<DocumentRecord> records(shard.end - shard.begin);
-  char* to = reinterpret_cast<char*>(records.data());
-  for (std::size_t done = 0, bytes = records.size() * sizeof(DocumentRecord); done < bytes;) {
-    const ssize_t n =
-        ::pread(file.get(), to + done, bytes - done, static_cast<off_t>(shard.begin * sizeof(DocumentRecord) + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0)
-      fail_run("{}: shorter than what was written to it: is --out on a file system that all ranks share?",
-               path.string());
-    done += static_cast<std::size_t>(n);
-  }
+  read_written(file, path, shard.begin * sizeof(DocumentRecord), std::as_writable_bytes(std::span(records)));
   return records;
 }
 
